@@ -1,0 +1,1 @@
+"""Serializable table commits on plain object storage."""

@@ -1,0 +1,240 @@
+"""One entry of the log: `_delta_log/{version:020}.json`, one JSON action a line.
+
+Every entry this library writes names the commits it holds, in
+`commitInfo.atomicManifest = {"commits": [{"id", "operation", "txn"?}]}`: the log itself answers "did I
+commit?", and one entry can hold several commits. To any other engine it is a plain Delta commit.
+
+Error semantics: bytes that are not an entry raise `CorruptLog` naming the file, the version and the
+line. Unknown actions and unknown fields are ignored, as the protocol asks of readers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from atomic_manifest.errors import CorruptLog
+from atomic_manifest.log.actions import (
+    Action,
+    Add,
+    Cdc,
+    CommitInfo,
+    DomainMetadata,
+    Metadata,
+    Protocol,
+    Remove,
+    Txn,
+)
+
+LOG_FOLDER = "_delta_log"
+_PROVENANCE = "atomicManifest"
+
+
+def entry_path(version: int) -> str:
+    """The path of version `version`'s entry, relative to the table's root."""
+    return f"{LOG_FOLDER}/{version:020}.json"
+
+
+class CommitRecord(
+    msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", forbid_unknown_fields=False
+):
+    """One commit inside an entry.
+
+    Attributes:
+        id: The commit id, the same over all attempts of one logical commit.
+        operation: What the writer did, in Delta's words (`WRITE`, `CREATE TABLE`).
+        txn: (application id, version) if the writer gave one.
+    """
+
+    id: str
+    operation: str
+    txn: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One committed version, decoded."""
+
+    version: int
+    protocol: Protocol | None = None
+    metadata: Metadata | None = None
+    adds: tuple[Add, ...] = ()
+    removes: tuple[Remove, ...] = ()
+    txns: tuple[Txn, ...] = ()
+    cdcs: tuple[Cdc, ...] = ()
+    domain_metadata: tuple[DomainMetadata, ...] = ()
+    commit_info: Mapping[str, Any] | None = None
+    commits: tuple[CommitRecord, ...] = ()
+
+    def holds(self, commit_id: str) -> bool:
+        """Whether the commit with this id is part of the entry."""
+        return any(record.id == commit_id for record in self.commits)
+
+    @property
+    def blind_append(self) -> bool:
+        """Whether the writer says that it read nothing (`commitInfo.isBlindAppend`)."""
+        return bool(self.commit_info and self.commit_info.get("isBlindAppend"))
+
+
+class _Line(msgspec.Struct, rename="camel"):
+    """One line: an object with one key, the action's name."""
+
+    add: Add | None = None
+    remove: Remove | None = None
+    txn: Txn | None = None
+    cdc: Cdc | None = None
+    meta_data: msgspec.Raw = msgspec.Raw()
+    protocol: msgspec.Raw = msgspec.Raw()
+    domain_metadata: DomainMetadata | None = None
+    commit_info: dict[str, Any] | None = None
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_ENCODE = msgspec.json.Encoder()
+_Rewritten: TypeAlias = Metadata | Protocol
+
+
+def decode(data: bytes, version: int) -> Entry:
+    """Decode an entry's bytes.
+
+    Raises:
+        CorruptLog: Not JSON lines, an action without a required field or with one of a wrong type, two
+            `metaData` or two `protocol` actions.
+    """
+    try:
+        lines = _LINE.decode_lines(data)
+        return _collect(lines, version)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        path = entry_path(version)
+        raise CorruptLog(
+            f"{path}: {_first_bad_line(data)}{error}", path=path, version=version
+        ) from error
+
+
+def _collect(lines: Sequence[_Line], version: int) -> Entry:
+    info = next((line.commit_info for line in lines if line.commit_info is not None), None)
+    return Entry(
+        version,
+        protocol=_single([line.protocol for line in lines], Protocol, "protocol"),
+        metadata=_single([line.meta_data for line in lines], Metadata, "metaData"),
+        adds=tuple(line.add for line in lines if line.add is not None),
+        removes=tuple(line.remove for line in lines if line.remove is not None),
+        txns=tuple(line.txn for line in lines if line.txn is not None),
+        cdcs=tuple(line.cdc for line in lines if line.cdc is not None),
+        domain_metadata=tuple(
+            line.domain_metadata for line in lines if line.domain_metadata is not None
+        ),
+        commit_info=info,
+        commits=_commit_records(info),
+    )
+
+
+def _single(raws: list[msgspec.Raw], kind: type[Any], name: str) -> Any:
+    present = [raw for raw in raws if bytes(raw) not in (b"", b"null")]
+    if not present:
+        return None
+    if len(present) > 1:
+        raise msgspec.ValidationError(f"more than one `{name}` action in one entry")
+    return decode_rewritten(present[0], kind)
+
+
+def decode_rewritten(raw: bytes | msgspec.Raw, kind: type[Any]) -> Any:
+    """Decode a `Metadata` or `Protocol`, keeping unknown fields in `extra`."""
+    action = msgspec.json.decode(raw, type=kind)
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    fields: dict[str, Any] = msgspec.json.decode(raw)
+    extra = {name: value for name, value in fields.items() if name not in known}
+    return msgspec.structs.replace(action, extra=extra) if extra else action
+
+
+def _commit_records(info: Mapping[str, Any] | None) -> tuple[CommitRecord, ...]:
+    """Our records in a commitInfo; another engine's entry has none. Never fails: it is provenance."""
+    try:
+        provenance = (info or {})[_PROVENANCE]["commits"]
+        return msgspec.convert(provenance, type=tuple[CommitRecord, ...])
+    except (KeyError, TypeError, msgspec.ValidationError):
+        return ()
+
+
+def _first_bad_line(data: bytes) -> str:
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        try:
+            if line.strip():
+                _LINE.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return f"line {number}: "
+    return ""
+
+
+def encode(actions: Iterable[Action]) -> bytes:
+    """Encode actions as an entry's bytes, one line each, in the given order."""
+    return b"".join(_ENCODE.encode(_as_line(action)) + b"\n" for action in actions)
+
+
+_NAMES: dict[type[Any], str] = {
+    Add: "add",
+    Remove: "remove",
+    Txn: "txn",
+    Cdc: "cdc",
+    DomainMetadata: "domainMetadata",
+    Metadata: "metaData",
+    Protocol: "protocol",
+}
+
+
+def _as_line(action: Action) -> dict[str, Any]:
+    match action:
+        case CommitInfo(fields=fields):
+            return {"commitInfo": fields}
+        case Metadata() | Protocol():
+            return {_NAMES[type(action)]: _with_extra(action)}
+        case _:
+            return {_NAMES[type(action)]: action}
+
+
+def _with_extra(action: _Rewritten) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(action)
+    fields.pop("extra", None)
+    return fields | dict(action.extra or {})
+
+
+def commit_info(
+    commits: Sequence[CommitRecord],
+    *,
+    timestamp_ms: int,
+    operation: str,
+    parameters: Mapping[str, str],
+    read_version: int | None,
+    isolation: str,
+    blind_append: bool,
+    engine: str,
+    user: Mapping[str, Any] | None = None,
+) -> CommitInfo:
+    """The `commitInfo` of an entry of ours that holds `commits`.
+
+    Args:
+        commits: The commits in the entry, in the order they take effect.
+        timestamp_ms: Wall clock, milliseconds since the Unix epoch.
+        operation: Delta's operation name, for `history()` of any engine.
+        parameters: Delta's `operationParameters`, text to text.
+        read_version: The version the entry was rebased on; None when it creates the table.
+        isolation: Delta's name: `Serializable` or `WriteSerializable`.
+        blind_append: Whether nothing of the table was read.
+        engine: Name and version of this library.
+        user: The user's own fields; ours win over fields of the same name.
+    """
+    fields: dict[str, Any] = dict(user or {})
+    fields |= {
+        "timestamp": timestamp_ms,
+        "operation": operation,
+        "operationParameters": dict(parameters),
+        "isolationLevel": isolation,
+        "isBlindAppend": blind_append,
+        "engineInfo": engine,
+        "txnId": commits[0].id,
+        _PROVENANCE: {"commits": [msgspec.to_builtins(record) for record in commits]},
+    }
+    if read_version is not None:
+        fields["readVersion"] = read_version
+    return CommitInfo(fields=fields)

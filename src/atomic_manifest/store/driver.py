@@ -1,0 +1,170 @@
+"""What a driver is: one attempt at one request, its result a value.
+
+Error semantics. A conditional or unconditional *write* returns `Written`, `Refused`, `Contended` or
+`Unanswered`: a lost race is not an exception. A *read* returns what it read or raises `NotFound`,
+`NotModified`, or `StoreUnavailable` when the one attempt went unanswered (time-out, reset, 408, 429,
+5xx). Both raise `StorePermissionDenied`, `UnsupportedByStore` and `InvalidPath` for what no retry can
+mend. Types of an SDK never escape.
+
+Paths are relative to the driver's root, separated by `/`, without a leading one (`check_path`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from atomic_manifest.errors import InvalidPath
+from atomic_manifest.store.conditions import Condition, ETag
+
+Data: TypeAlias = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """What a store says of one object.
+
+    Attributes:
+        path: Relative to the store's root.
+        size: Bytes.
+        etag: The current entity tag, where the service gives one.
+        last_modified: With time zone, where the service gives it.
+        metadata: User metadata; keys in lower case.
+    """
+
+    path: str
+    size: int
+    etag: ETag | None = None
+    last_modified: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object's bytes (or the asked range of them) with what the store says of it."""
+
+    data: bytes
+    meta: ObjectMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The write is durable; `meta.etag` is the new ETag."""
+
+    meta: ObjectMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The condition did not hold when the service evaluated it (412; 304 of some; 404 on If-Match)."""
+
+    current_etag: ETag | None = None
+
+
+class ContendedCause(Enum):
+    """Why a service would not even evaluate the condition."""
+
+    CONFLICT = "409"
+    """Another operation on the key was in flight. Not "exists": send the same request again."""
+    THROTTLED = "429"
+    """Too many writes of one key. On a log entry this is a lost race: somebody else is writing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contended:
+    """The service declined for now; this attempt wrote nothing."""
+
+    cause: ContendedCause
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """No answer, or one that proves nothing (time-out, reset, 408, 5xx): it may have landed."""
+
+    cause: BaseException
+
+
+PutOutcome: TypeAlias = Written | Refused | Contended | Unanswered
+
+
+@runtime_checkable
+class DriverUpload(Protocol):
+    """A multipart upload in progress. Nothing is visible at the path before `finish` returns."""
+
+    def write(self, data: Data) -> None:
+        """Take the next bytes of the object; may block while `max_in_flight` parts are under way."""
+        ...
+
+    def finish(self) -> ObjectMeta:
+        """Complete the upload. Raises `StoreUnavailable` if it cannot be completed."""
+        ...
+
+    def abort(self) -> None:
+        """Give up and leave no parts behind. Safe to call twice, and after a failed `finish`."""
+        ...
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """One attempt at each request. See the module docstring for what is returned and raised."""
+
+    @property
+    def url(self) -> str:
+        """Where the root is, for messages; holds no secret."""
+        ...
+
+    def get(
+        self,
+        path: str,
+        *,
+        range: tuple[int, int] | None = None,
+        if_none_match: ETag | None = None,
+    ) -> Object:
+        """Read an object, or bytes [start, end) of it."""
+        ...
+
+    def head(self, path: str) -> ObjectMeta:
+        """Look at an object without its bytes."""
+        ...
+
+    def put(
+        self,
+        path: str,
+        data: Data,
+        *,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> PutOutcome:
+        """Write a whole object at once, if the condition holds at that instant."""
+        ...
+
+    def start_upload(self, path: str, *, part_size: int, max_in_flight: int) -> DriverUpload:
+        """Begin an unconditional multipart upload. Inner retries are the driver's own: parts are
+        idempotent, and the path is one nobody else writes."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Delete; a missing object is no error."""
+        ...
+
+    def delete_many(self, paths: Iterable[str]) -> None:
+        """Delete all; missing objects are no error. Batched where the service can."""
+        ...
+
+    def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
+        """All objects below the folder `prefix`, at any depth, in ascending order of path.
+
+        `start_after` is a whole path; only greater paths (by code point) are given.
+        """
+        ...
+
+
+def check_path(path: str) -> str:
+    """Return `path` if it is a usable key, else raise `InvalidPath`.
+
+    A usable key is relative, not empty, and has no empty, `.` or `..` segment and no NUL.
+    """
+    if not path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise InvalidPath(f"not a path below the store's root: {path!r}", path=path)
+    return path
