@@ -1,0 +1,61 @@
+"""What became of a commit whose outcome was unknown.
+
+The log is the only witness. A commit id found in an entry is committed. One not found is certainly not
+committed once every version it was sent to is held by somebody else; before that, a request delayed
+on its way could still land, and the commit is open.
+"""
+
+from collections.abc import Iterable
+
+from atomic_manifest.commit.driver import run
+from atomic_manifest.commit.intent import Intent
+from atomic_manifest.commit.protocol import Budget, Conflicted
+from atomic_manifest.commit.result import Resolution, ResolutionState, version_or_raise
+from atomic_manifest.env import Env
+from atomic_manifest.log.history import history
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.store import ObjectStore
+
+
+def resolve(
+    store: ObjectStore, commit_id: str, versions: Iterable[int] | None = None
+) -> Resolution:
+    """Look for a commit in the log.
+
+    Args:
+        store: Rooted at the table.
+        commit_id: The commit.
+        versions: Where it may be (`CommitOutcomeUnknown.versions`). Without them a commit that is not
+            found stays open, because nothing tells where a delayed request would land.
+
+    Raises:
+        TableNotFound, CorruptLog: The log cannot be read.
+    """
+    latest = -1
+    for record in history(store):
+        latest = max(latest, record.version)
+        if any(commit.id == commit_id for commit in record.commits):
+            return Resolution(ResolutionState.COMMITTED, record.version)
+    if versions is not None and all(version <= latest for version in versions):
+        return Resolution(ResolutionState.NOT_COMMITTED)
+    return Resolution(ResolutionState.OPEN)
+
+
+def fence(store: ObjectStore, env: Env, budget: Budget, snapshot: Snapshot) -> int:
+    """Occupy the next version with an entry that changes nothing, and return that version.
+
+    Afterwards no delayed request of a writer that has stopped can land: all it can aim at is taken.
+    """
+    intent = Intent(
+        commit_id=env.new_id(),
+        base_version=snapshot.version,
+        actions=(),
+        operation="FENCE",
+        base_metadata=snapshot.metadata,
+        base_protocol=snapshot.protocol,
+    )
+    outcome = run(intent, store.driver, env, budget).outcome
+    if isinstance(outcome, Conflicted):
+        # Whatever it is that conflicts, it occupies the versions up to its own.
+        return outcome.version
+    return version_or_raise(outcome, intent.commit_id)

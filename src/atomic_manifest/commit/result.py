@@ -1,0 +1,91 @@
+"""What a caller gets for a commit, and what the protocol's outcomes mean to them."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from atomic_manifest.commit.protocol import (
+    AlreadyCommitted,
+    Committed,
+    Conflicted,
+    GaveUp,
+    Outcome,
+    Rejected,
+    Unknown,
+)
+from atomic_manifest.errors import CommitConflict, CommitContended, CommitOutcomeUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """An acknowledged commit.
+
+    Attributes:
+        version: The table version that holds it.
+        commit_id: Names it in the log, in `commitInfo.atomicManifest`.
+        files: Data files added by this call; 0 if it was committed before.
+        rows: Rows added by this call; 0 if it was committed before.
+        attempts: PUTs of a log entry it took.
+        combined: Whether the entry holds commits of other writers too.
+        already_committed: True if the same `txn` was found in the log, so nothing was written.
+    """
+
+    version: int
+    commit_id: str
+    files: int
+    rows: int
+    attempts: int
+    combined: bool = False
+    already_committed: bool = False
+
+
+class ResolutionState(Enum):
+    """What the log says of a commit whose outcome was unknown."""
+
+    COMMITTED = "committed"
+    NOT_COMMITTED = "not committed"
+    OPEN = "open"
+    """Not in the log so far, and a delayed request of its writer could still put it there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The answer of `Table.resolve`; `version` is set when it is committed."""
+
+    state: ResolutionState
+    version: int | None = None
+
+
+def version_or_raise(outcome: Outcome, commit_id: str) -> int:
+    """The version that an outcome acknowledges.
+
+    Raises:
+        CommitConflict: A concurrent commit conflicts.
+        CommitContended: The budget ended between two races.
+        CommitOutcomeUnknown: The budget ended with an attempt unanswered.
+        AtomicManifestError: What the store or the log raised.
+    """
+    match outcome:
+        case Committed(version) | AlreadyCommitted(version):
+            return version
+        case Conflicted(version, conflicts):
+            reasons = "; ".join(map(str, conflicts))
+            raise CommitConflict(
+                f"commit {commit_id} is not in the log: {reasons}",
+                commit_id=commit_id,
+                conflicts=conflicts,
+                version=version,
+            )
+        case GaveUp():
+            raise CommitContended(
+                f"commit {commit_id} lost every race within its budget; it is not in the log",
+                commit_id=commit_id,
+            )
+        case Rejected(cause):
+            raise cause
+        case Unknown(version, cause):
+            raise CommitOutcomeUnknown(
+                f"commit {commit_id} may or may not be version {version} of the table: the store did "
+                f"not answer ({cause}). Table.resolve({commit_id!r}) will tell; its files are kept",
+                commit_id=commit_id,
+                versions=(version,),
+            ) from cause

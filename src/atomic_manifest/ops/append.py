@@ -1,0 +1,42 @@
+"""Append: add files, depend on nothing the table holds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from atomic_manifest.commit.conflicts import Conflict
+from atomic_manifest.commit.intent import Intent, ReadNothing
+from atomic_manifest.commit.plan import SCHEMA_KINDS, isolation_of, same_layout
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.staged import Staged
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A blind append of staged files."""
+
+    staged: Staged
+
+    def intent(self, snapshot: Snapshot) -> Intent:
+        """See `Plan.intent`."""
+        return Intent(
+            commit_id=self.staged.commit_id,
+            base_version=snapshot.version,
+            actions=(*self.staged.txn_actions, *self.staged.adds),
+            operation="WRITE",
+            parameters={
+                "mode": "Append",
+                "partitionBy": json.dumps(list(snapshot.partition_columns)),
+            },
+            reads=ReadNothing(),
+            isolation=isolation_of(snapshot),
+            txn=self.staged.txn,
+            base_metadata=snapshot.metadata,
+            base_protocol=snapshot.protocol,
+            user_info=self.staged.user_info,
+        )
+
+    def survives(self, conflicts: Sequence[Conflict], before: Snapshot, after: Snapshot) -> bool:
+        """See `Plan.survives`: other properties may change, the layout of the files may not."""
+        kinds = {conflict.kind for conflict in conflicts}
+        return kinds <= SCHEMA_KINDS and same_layout(before.metadata, after.metadata)

@@ -1,0 +1,81 @@
+"""Create: the first entry of a table, with or without data."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from atomic_manifest.commit.intent import NO_TABLE, Intent
+from atomic_manifest.log.actions import Metadata
+from atomic_manifest.log.features import required_protocol
+from atomic_manifest.log.schema import check_partition_columns, to_arrow, to_delta
+from atomic_manifest.ops.staged import Staged
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """What a new table is to be.
+
+    Attributes:
+        schema: Arrow schema, stored as the Delta schema it maps to.
+        partition_by: Names of top-level columns, in partitioning order.
+        configuration: Table properties.
+        name: The user's name for the table.
+        description: The user's words about it.
+    """
+
+    schema: pa.Schema
+    partition_by: Sequence[str] = ()
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    description: str | None = None
+
+    def metadata(self, table_id: str, unix_ms: int) -> Metadata:
+        """The `metaData` action.
+
+        Raises:
+            InvalidSchema: A type Delta lacks, duplicate names, or unusable partition columns.
+        """
+        schema_string = to_delta(self.schema)
+        check_partition_columns(to_arrow(schema_string), self.partition_by)
+        metadata = Metadata(
+            id=table_id,
+            schema_string=schema_string,
+            partition_columns=tuple(self.partition_by),
+            configuration=dict(self.configuration),
+            name=self.name,
+            description=self.description,
+            created_time=unix_ms,
+        )
+        return metadata
+
+
+def create_intent(spec: TableSpec, staged: Staged, table_id: str) -> Intent:
+    """The intent of version 0.
+
+    Args:
+        spec: The table.
+        staged: Files to begin with, if any; they were written for `spec`.
+        table_id: A fresh GUID.
+
+    Raises:
+        InvalidSchema: See `TableSpec.metadata`.
+        UnsupportedTableFeature: A property asks for a feature that is not written here.
+    """
+    metadata = spec.metadata(table_id, staged.unix_ms)
+    protocol = required_protocol(to_arrow(metadata.schema_string), spec.configuration)
+    return Intent(
+        commit_id=staged.commit_id,
+        base_version=NO_TABLE,
+        actions=(protocol, metadata, *staged.txn_actions, *staged.adds),
+        operation="CREATE TABLE AS SELECT" if staged.adds else "CREATE TABLE",
+        parameters={
+            "isManaged": "false",
+            "description": spec.description or "",
+            "partitionBy": json.dumps(list(spec.partition_by)),
+            "properties": json.dumps(dict(spec.configuration)),
+        },
+        txn=staged.txn,
+        user_info=staged.user_info,
+    )

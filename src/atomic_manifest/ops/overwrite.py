@@ -1,0 +1,93 @@
+"""Overwrite: replace all rows of the table, or of some partitions, by staged files.
+
+The result depends on the new rows alone, not on the ones they replace. So when a concurrent commit
+changes what is being replaced, the overwrite is planned again on top of it: whoever commits later wins,
+as in any serial order of the two.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from atomic_manifest.commit.conflicts import Conflict, ConflictKind
+from atomic_manifest.commit.intent import (
+    Intent,
+    PartitionValues,
+    ReadPartitions,
+    ReadSet,
+    ReadTable,
+)
+from atomic_manifest.commit.plan import SCHEMA_KINDS, isolation_of, same_layout
+from atomic_manifest.errors import TableIsAppendOnly
+from atomic_manifest.log.actions import Remove
+from atomic_manifest.log.features import is_append_only
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.removal import removes_of
+from atomic_manifest.ops.staged import Staged
+
+_REPLACED_KINDS = SCHEMA_KINDS | {
+    ConflictKind.APPEND,
+    ConflictKind.DELETE_READ,
+    ConflictKind.DELETE_DELETE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite:
+    """Replace rows.
+
+    Attributes:
+        staged: The new files.
+        partitions: Replace only these partitions; None replaces the whole table.
+        replaced: Of the files in scope, which to remove: a function from the snapshot's file table
+            to a boolean mask over its rows. None removes all of them.
+    """
+
+    staged: Staged
+    partitions: frozenset[PartitionValues] | None = None
+    replaced: Callable[[pa.Table], pa.Array] | None = None
+
+    def intent(self, snapshot: Snapshot) -> Intent:
+        """See `Plan.intent`.
+
+        Raises:
+            TableIsAppendOnly: The table forbids removing rows.
+        """
+        removes = self._removes(snapshot)
+        if removes and is_append_only(snapshot.protocol, snapshot.metadata):
+            raise TableIsAppendOnly(
+                "the table is append-only (delta.appendOnly): rows cannot be replaced",
+                commit_id=self.staged.commit_id,
+            )
+        reads: ReadSet = ReadTable()
+        if self.partitions is not None:
+            reads = ReadPartitions(self.partitions)
+        return Intent(
+            commit_id=self.staged.commit_id,
+            base_version=snapshot.version,
+            actions=(*self.staged.txn_actions, *removes, *self.staged.adds),
+            operation="WRITE",
+            parameters={
+                "mode": "Overwrite",
+                "partitionBy": json.dumps(list(snapshot.partition_columns)),
+            },
+            reads=reads,
+            isolation=isolation_of(snapshot),
+            txn=self.staged.txn,
+            base_metadata=snapshot.metadata,
+            base_protocol=snapshot.protocol,
+            user_info=self.staged.user_info,
+        )
+
+    def survives(self, conflicts: Sequence[Conflict], before: Snapshot, after: Snapshot) -> bool:
+        """See `Plan.survives` and the module docstring."""
+        kinds = {conflict.kind for conflict in conflicts}
+        return kinds <= _REPLACED_KINDS and same_layout(before.metadata, after.metadata)
+
+    def _removes(self, snapshot: Snapshot) -> tuple[Remove, ...]:
+        files = snapshot.files()
+        if self.replaced is not None:
+            files = files.filter(self.replaced(files))
+        return removes_of(files, self.staged.unix_ms, partitions=self.partitions)
