@@ -1,1 +1,85 @@
-"""Serializable table commits on plain object storage."""
+"""Serializable table commits on plain object storage.
+
+`Table` is a Delta Lake table that any number of processes may write at once, `append` and
+`write_dataset` are the one-call ways in. The conditional object store beneath is public as
+`atomic_manifest.store`. Names are resolved on first use, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from atomic_manifest.version import VERSION
+
+if TYPE_CHECKING:
+    from atomic_manifest import errors, store
+    from atomic_manifest.commit.conflicts import Conflict, ConflictKind
+    from atomic_manifest.commit.protocol import Budget
+    from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
+    from atomic_manifest.data.options import WriteOptions
+    from atomic_manifest.dataset import write_dataset
+    from atomic_manifest.errors import (
+        AtomicManifestError,
+        CommitConflict,
+        CommitContended,
+        CommitOutcomeUnknown,
+    )
+    from atomic_manifest.log.history import HistoryRecord
+    from atomic_manifest.table import Table, append
+
+__all__ = [
+    "AtomicManifestError",
+    "Budget",
+    "CommitConflict",
+    "CommitContended",
+    "CommitOutcomeUnknown",
+    "CommitResult",
+    "Conflict",
+    "ConflictKind",
+    "HistoryRecord",
+    "Resolution",
+    "ResolutionState",
+    "Table",
+    "WriteOptions",
+    "__version__",
+    "append",
+    "errors",
+    "store",
+    "write_dataset",
+]
+
+__version__ = VERSION
+
+_HOMES = {
+    "AtomicManifestError": "errors",
+    "Budget": "commit.protocol",
+    "CommitConflict": "errors",
+    "CommitContended": "errors",
+    "CommitOutcomeUnknown": "errors",
+    "CommitResult": "commit.result",
+    "Conflict": "commit.conflicts",
+    "ConflictKind": "commit.conflicts",
+    "HistoryRecord": "log.history",
+    "Resolution": "commit.result",
+    "ResolutionState": "commit.result",
+    "Table": "table",
+    "WriteOptions": "data.options",
+    "append": "table",
+    "write_dataset": "dataset",
+}
+
+
+_MODULES = frozenset({"errors", "store"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

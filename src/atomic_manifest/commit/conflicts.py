@@ -7,7 +7,8 @@ Pure rules. `check` runs them in a fixed order and returns every conflict found:
 3. the winner changed metadata that matters to a writer;
 4. the winner removed a file that the intent removes too;
 5. the winner removed rows that the intent read;
-6. the winner added rows where the intent read;
+6. the winner added rows where the intent read (at `WriteSerializable` a blind append passes, unless
+   the intent changes metadata);
 7. the winner set the same domain's metadata.
 
 The verdict is monotone: it depends on the intent and that one entry alone, so an intent that conflicts
@@ -24,6 +25,7 @@ from atomic_manifest.commit.intent import (
     NO_TABLE,
     Intent,
     Isolation,
+    PartitionValues,
     ReadNothing,
     ReadPartitions,
     ReadTable,
@@ -156,7 +158,9 @@ def _deleted_what_was_read(intent: Intent, entry: Entry) -> _Found:
 
 
 def _added_where_was_read(intent: Intent, entry: Entry) -> _Found:
-    if intent.isolation is Isolation.WRITE_SERIALIZABLE and entry.blind_append:
+    # Blind appends may pass for later ones, unless they were written for metadata that is replaced.
+    passes = intent.isolation is Isolation.WRITE_SERIALIZABLE and not intent.changes_metadata
+    if passes and entry.blind_append:
         return
     changes = [add for add in entry.adds if add.data_change]
     for path in _read_by(intent, changes):
@@ -171,11 +175,17 @@ def _read_by(intent: Intent, files: Iterable[Add | Remove]) -> Iterator[str]:
         case ReadTable():
             yield from (file.path for file in files)
         case ReadPartitions(partitions):
+            read = {_canonical(partition) for partition in partitions}
             for file in files:
                 # A remove may leave its partition out; then it has to count as read.
                 values = file.partition_values
-                if values is None or frozenset(values.items()) in partitions:
+                if values is None or _canonical(values.items()) in read:
                     yield file.path
+
+
+def _canonical(values: Iterable[tuple[str, str | None]]) -> PartitionValues:
+    """Null in one form only: an empty string means null too (protocol, "Partition Value Serialization")."""
+    return frozenset((column, value or None) for column, value in values)
 
 
 def _same_domain(intent: Intent, entry: Entry) -> _Found:

@@ -232,6 +232,9 @@ _LOOK_LIMIT = 32
 
 _MINIMAL_PAUSE_UNIT_SECONDS = 0.002
 
+_DOUBLINGS = 32
+"""Of the pause's unit: past any cap, and a power that a float still holds."""
+
 
 class Progress:
     """What the machine remembers besides its state; the handlers of the table work on it.
@@ -290,7 +293,8 @@ class Progress:
         if self.spent():
             return self.stop()
         unit = max(self._attempt_seconds, _MINIMAL_PAUSE_UNIT_SECONDS)
-        ceiling = min(unit * 2**self.troubles, self._budget.pause_cap_seconds)
+        doubled = unit * 2 ** min(self.troubles, _DOUBLINGS)
+        ceiling = min(doubled, self._budget.pause_cap_seconds)
         self.troubles += 1
         return Pausing(self.now.draw * ceiling, then)
 
@@ -382,13 +386,19 @@ def _refused(progress: Progress, _state: State, _event: Event) -> State:
 
 
 def _conflict_409(progress: Progress, _state: State, _event: Event) -> State:
-    progress.measure()
-    return progress.pause(then=Creating())
+    return _declined(progress, then=Creating())
 
 
 def _throttled(progress: Progress, _state: State, _event: Event) -> State:
+    return _declined(progress, then=Looking())
+
+
+def _declined(progress: Progress, then: Creating | Looking) -> State:
+    # The operation in flight, or the write that was too recent, may be a copy of this very request
+    # that a proxy sent twice. And a budget never ends without a last look at what was sent.
     progress.measure()
-    return progress.pause(then=Looking())
+    progress.in_doubt = True
+    return Looking() if progress.spent() else progress.pause(then)
 
 
 def _create_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
@@ -411,7 +421,7 @@ def _read(progress: Progress, state: Looking, event: EntriesRead) -> State:
         return progress.stop()
     if len(event.entries) == state.count:
         return Looking(min(state.count * 2, _LOOK_LIMIT))
-    if event.entries and progress.troubles == 0:
+    if not progress.data and progress.troubles == 0:
         # The first loss costs no pause: the tail is known, and most races are not repeated.
         progress.troubles = 1
         return Creating()
@@ -451,8 +461,8 @@ def _to(handler: _Handler, *states: type[Any]) -> Transition:
 TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {
     (Creating, EntryCreated): _to(_created, Committed),
     (Creating, EntryRefused): _to(_refused, Looking),
-    (Creating, EntryConflict409): _to(_conflict_409, Pausing, GaveUp, Unknown),
-    (Creating, EntryThrottled): _to(_throttled, Pausing, GaveUp, Unknown),
+    (Creating, EntryConflict409): _to(_conflict_409, Pausing, Looking),
+    (Creating, EntryThrottled): _to(_throttled, Pausing, Looking),
     (Creating, Unanswered): _to(_create_unanswered, Looking),
     (Creating, Failed): _to(_failed, Rejected, Unknown),
     (Looking, EntriesRead): _to(

@@ -39,7 +39,7 @@ class TableSpec:
         """
         schema_string = to_delta(self.schema)
         check_partition_columns(to_arrow(schema_string), self.partition_by)
-        metadata = Metadata(
+        return Metadata(
             id=table_id,
             schema_string=schema_string,
             partition_columns=tuple(self.partition_by),
@@ -48,7 +48,6 @@ class TableSpec:
             description=self.description,
             created_time=unix_ms,
         )
-        return metadata
 
 
 def create_intent(spec: TableSpec, staged: Staged, table_id: str) -> Intent:

@@ -1,0 +1,17 @@
+"""`python -m benchmarks`: the benchmarks, each one command."""
+
+import typer
+
+from benchmarks import append
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command("append")(append.main)
+
+
+@app.callback()
+def main() -> None:
+    """Measure this library; each benchmark starts the modelled S3 that it needs."""
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,77 @@
+"""The commands and their arguments. What a command does is in a module of its own."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from atomic_manifest.cli.demo.command import DemoOptions, run_demo
+from atomic_manifest.env import SYSTEM
+from atomic_manifest.errors import AtomicManifestError
+from atomic_manifest.version import VERSION
+
+app = typer.Typer(
+    help="Serializable table commits on plain object storage.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+_USAGE_ERROR = 2
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Serializable table commits on plain object storage."""
+
+
+@app.command()
+def demo(
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to make the table: s3://..., a path. Default: a new temporary folder."
+        ),
+    ] = None,
+    writers: Annotated[int, typer.Option(min=1, help="Writer processes.")] = 6,
+    commits: Annotated[int, typer.Option(min=1, help="Commits of each writer.")] = 20,
+    kills: Annotated[int, typer.Option(min=0, help="Writers to kill on the way.")] = 4,
+    storage_option: Annotated[
+        list[str] | None,
+        typer.Option("--storage-option", "-o", metavar="NAME=VALUE", help="May be repeated."),
+    ] = None,
+) -> None:
+    """Ingest a year of flights with several processes at once, kill some, and verify every row."""
+    options = DemoOptions(
+        uri=uri,
+        writers=writers,
+        commits=commits,
+        kills=kills,
+        storage_options=dict(_pair(text) for text in storage_option or ()),
+    )
+    console = Console()
+    try:
+        verified = run_demo(options, console, SYSTEM)
+    except AtomicManifestError as error:
+        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        raise typer.Exit(_USAGE_ERROR) from None
+    if not verified:
+        raise typer.Exit(1)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"expected NAME=VALUE, got {name!r}")
+    return name, value

@@ -1,0 +1,247 @@
+"""From one Arrow type to another without losing a value: compiled per column, applied per array.
+
+Invariants: `converter` decides from the types, before there is data, and raises `SchemaMismatch`; the
+function it returns gives arrays of exactly the target's type. Structs match their fields by name. No
+value ever changes in silence: what the types cannot promise is checked value by value and raises
+`DataError`; values below a null struct, list or map do not count. Nulls where the target is non-null
+raise `NullsInColumn`. Every error names the column by its dotted path (`a.b`, `tags.element`,
+`m.key`).
+
+Nested arrays are taken apart and put together here rather than by Arrow's own casts: those lose rows
+(from views of lists) and know nothing of non-null fields.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from atomic_manifest.data.casting import is_list, is_lossless
+from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
+
+Convert: TypeAlias = Callable[[pa.Array], pa.Array]
+_Compile: TypeAlias = Callable[[pa.DataType, pa.DataType, str], Convert]
+
+
+def converter(
+    source: pa.DataType, target: pa.DataType, path: str, *, coerce_timestamps: bool = False
+) -> Convert:
+    """Compile the conversion of one column.
+
+    Args:
+        source: Type of the arrays to come.
+        target: Type they shall have.
+        path: The column's name, for errors.
+        coerce_timestamps: Drop the digits of timestamps that the target's unit cannot hold, towards
+            the past, instead of refusing them.
+
+    Raises:
+        SchemaMismatch: Values of `source` need not fit `target`.
+    """
+    if source == target and not _has_required_fields(target):
+        return _same
+    if types.is_null(source):
+        return lambda array: pa.nulls(len(array), target)
+    inner = partial(converter, coerce_timestamps=coerce_timestamps)
+    if nested := _nested(inner, source, target, path):
+        return nested
+    if types.is_nested(source) or types.is_nested(target) or not is_lossless(source, target):
+        raise SchemaMismatch(f"column {path!r} is {target}, got {source}", columns=(path,))
+    if types.is_timestamp(target):
+        return _timestamp(source, target, path, coerce=coerce_timestamps)
+    return lambda array: _cast(array, target, path)
+
+
+def _nested(
+    compile_: _Compile, source: pa.DataType, target: pa.DataType, path: str
+) -> Convert | None:
+    """The conversion of a type made of other types; None for leaves and for unlike types."""
+    if types.is_dictionary(source) or types.is_run_end_encoded(source):
+        return _decoded(compile_, source, target, path)
+    if isinstance(source, pa.BaseExtensionType):
+        inner = compile_(source.storage_type, target, path)
+        return lambda array: inner(array.storage)
+    if types.is_struct(source) and types.is_struct(target):
+        return _struct(compile_, source, target, path)
+    if is_list(source) and types.is_list(target):
+        return _list(compile_, source, target, path)
+    if types.is_map(source) and types.is_map(target):
+        return _map(compile_, source, target, path)
+    return None
+
+
+def check_no_nulls(array: pa.Array, path: str, *, expected: int = 0) -> None:
+    """Refuse nulls in an array, beyond the `expected` ones that come from null parents.
+
+    Raises:
+        NullsInColumn: Naming `path`.
+    """
+    if array.null_count > expected:
+        raise NullsInColumn(
+            f"column {path!r} is non-null, got {array.null_count - expected} nulls", column=path
+        )
+
+
+def check_names(
+    given: Sequence[str], fields: Collection[pa.Field], place: str
+) -> tuple[str, tuple[str, ...]] | None:
+    """What is wrong with the names of a schema or struct: (message, columns), or None.
+
+    Args:
+        given: Names that came.
+        fields: The fields that are wanted; nullable ones may be missing.
+        place: Dotted path of the struct with a dot at its end; empty for the table itself.
+    """
+    wanted, counts = {field.name for field in fields}, Counter(given)
+    problems = {
+        "more than once": [name for name, count in counts.items() if count > 1],
+        "not in the table": [name for name in counts if name not in wanted],
+        "missing and non-null": [
+            field.name for field in fields if not field.nullable and field.name not in counts
+        ],
+    }
+    text = [
+        f"{problem}: {', '.join(repr(place + name) for name in names)}"
+        for problem, names in problems.items()
+        if names
+    ]
+    if not text:
+        return None
+    columns = dict.fromkeys(place + name for names in problems.values() for name in names)
+    return f"columns {'; '.join(text)}", tuple(columns)
+
+
+def _same(array: pa.Array) -> pa.Array:
+    return array
+
+
+def _cast(array: pa.Array, target: pa.DataType, path: str) -> pa.Array:
+    try:
+        return pc.cast(array, target)
+    except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
+        raise DataError(f"column {path!r}: {error}", column=path) from error
+
+
+def _has_required_fields(kind: pa.DataType) -> bool:
+    """Whether anything nested in a type is declared non-null (keys of maps always are)."""
+    if types.is_map(kind):
+        return not kind.item_field.nullable or any(
+            map(_has_required_fields, (kind.key_type, kind.item_type))
+        )
+    fields = [kind.field(index) for index in range(kind.num_fields)]
+    return any(not field.nullable or _has_required_fields(field.type) for field in fields)
+
+
+def _decoded(compile_: _Compile, source: pa.DataType, target: pa.DataType, path: str) -> Convert:
+    if types.is_run_end_encoded(source):
+        plain = compile_(source.value_type, target, path)
+        return lambda array: plain(pc.run_end_decode(array))
+    held = _takeable(source.value_type)
+    inner = compile_(held, target, path)
+    # Only the values in use are converted: a dictionary may hold more, and bad ones.
+    return lambda array: inner(array.dictionary.cast(held).take(array.indices))
+
+
+def _takeable(kind: pa.DataType) -> pa.DataType:
+    """Arrow cannot take from views: the same values in a layout it can."""
+    if types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if types.is_binary_view(kind) else kind
+
+
+def _timestamp(
+    source: pa.TimestampType, target: pa.TimestampType, path: str, *, coerce: bool
+) -> Convert:
+    # The instant is an integer; going through "no zone" keeps the time zone database out of it.
+    naive, wanted = pa.timestamp(source.unit), pa.timestamp(target.unit)
+    units = {"s": "second", "ms": "millisecond", "us": "microsecond", "ns": "nanosecond"}
+    finer = list(units).index(source.unit) > list(units).index(target.unit)
+
+    def convert(array: pa.Array) -> pa.Array:
+        values = array.view(naive)
+        if coerce and finer:
+            values = pc.floor_temporal(values, unit=units[target.unit])
+        return _cast(values, wanted, path).view(target)
+
+    return convert
+
+
+def _struct(compile_: _Compile, source: pa.StructType, target: pa.StructType, path: str) -> Convert:
+    fields = [target.field(index) for index in range(target.num_fields)]
+    names = [source.field(index).name for index in range(source.num_fields)]
+    given = {name: index for index, name in enumerate(names)}
+    if problem := check_names(names, fields, f"{path}."):
+        raise SchemaMismatch(problem[0], columns=problem[1])
+    steps = [
+        (
+            field,
+            given.get(field.name),
+            compile_(
+                source.field(given[field.name]).type if field.name in given else pa.null(),
+                field.type,
+                f"{path}.{field.name}",
+            ),
+        )
+        for field in fields
+    ]
+
+    def convert(array: pa.StructArray) -> pa.Array:
+        # `flatten` makes a child null where the struct is: values there do not count.
+        children, columns = array.flatten(), []
+        for field, index, inner in steps:
+            child = inner(pa.nulls(len(array)) if index is None else children[index])
+            if not field.nullable:
+                check_no_nulls(child, f"{path}.{field.name}", expected=array.null_count)
+            columns.append(child)
+        return pa.StructArray.from_arrays(columns, fields=fields, mask=_mask(array))
+
+    return convert
+
+
+def _list(compile_: _Compile, source: pa.DataType, target: pa.ListType, path: str) -> Convert:
+    element, inside = target.value_field, f"{path}.element"
+    inner = compile_(source.value_type, element.type, inside)
+
+    def convert(array: pa.Array) -> pa.Array:
+        values = inner(array.flatten())
+        if not element.nullable:
+            check_no_nulls(values, inside)
+        return pa.ListArray.from_arrays(
+            _offsets(array, path), values, type=target, mask=_mask(array)
+        )
+
+    return convert
+
+
+def _map(compile_: _Compile, source: pa.MapType, target: pa.MapType, path: str) -> Convert:
+    keys = compile_(source.key_type, target.key_type, f"{path}.key")
+    items = compile_(source.item_type, target.item_type, f"{path}.value")
+    pair = pa.struct([source.key_field, source.item_field])
+    entries = pa.list_(pa.field("entries", pair, nullable=False))
+
+    def convert(array: pa.MapArray) -> pa.Array:
+        pairs = array.view(entries)
+        raw_keys, raw_values = pairs.flatten().flatten()
+        values = items(raw_values)
+        if not target.item_field.nullable:
+            check_no_nulls(values, f"{path}.value")
+        return pa.MapArray.from_arrays(
+            _offsets(pairs, path), keys(raw_keys), values, type=target, mask=_mask(array)
+        )
+
+    return convert
+
+
+def _mask(array: pa.Array) -> pa.Array | None:
+    return array.is_null() if array.null_count else None
+
+
+def _offsets(array: pa.Array, path: str) -> pa.Array:
+    """Offsets of an array of lists into its `flatten()`ed values, whatever its layout."""
+    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
+    ends = pc.cumulative_sum(lengths)
+    return _cast(pa.concat_arrays([pa.array([0], pa.int64()), ends]), pa.int32(), path)

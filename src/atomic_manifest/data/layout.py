@@ -1,0 +1,48 @@
+"""Which columns data files hold: those of the table without partition and `void` columns.
+
+Error semantics: a schema that no data file can be written for (protocol, "Void Type") raises
+`InvalidSchema` naming the columns.
+"""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from pyarrow import types
+
+from atomic_manifest.errors import InvalidSchema
+from atomic_manifest.log.schema import check_partition_columns, walk
+
+
+def file_schema(schema: pa.Schema, partition_by: Sequence[str]) -> pa.Schema:
+    """The schema of a table's data files.
+
+    Args:
+        schema: The table's.
+        partition_by: Names of its partition columns.
+
+    Raises:
+        InvalidSchema: No column is left, a `void` inside an array, map or struct, or partition columns
+            that cannot be.
+    """
+    check_partition_columns(schema, partition_by)
+    nested = [
+        ".".join(path)
+        for path, field in walk(schema)
+        if len(path) > 1 and types.is_null(field.type)
+    ]
+    if nested:
+        raise InvalidSchema(
+            f"no data can be written: void inside a nested column: {', '.join(nested)}",
+            columns=tuple(nested),
+        )
+    kept = [
+        field
+        for field in schema
+        if field.name not in partition_by and not types.is_null(field.type)
+    ]
+    if not kept:
+        raise InvalidSchema(
+            "no data can be written: every column is void or a partition column",
+            columns=tuple(schema.names),
+        )
+    return pa.schema(kept)

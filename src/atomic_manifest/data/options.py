@@ -1,0 +1,75 @@
+"""How data files are written: one immutable value, checked when it is made.
+
+Error semantics: `DataError` naming the option, before anything is written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from atomic_manifest.errors import DataError
+
+_OURS = frozenset({"where", "schema", "filesystem", "metadata_collector", "encryption_properties"})
+# Each of these changes values, names or types behind the table's back.
+_UNFAITHFUL = frozenset(
+    {
+        "allow_truncated_timestamps",
+        "coerce_timestamps",
+        "flavor",
+        "use_deprecated_int96_timestamps",
+        "write_time_adjusted_to_utc",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How rows become files.
+
+    Attributes:
+        compression: Parquet codec of all columns (`zstd`, `snappy`, `lz4`, `gzip`, `brotli`, `none`).
+        max_rows_per_group: A row group has at most this many rows.
+        min_rows_per_group: A row group is only written below this many rows at the end of a file or
+            when `buffer_size` is used up.
+        target_file_size: Bytes after which the next file is begun, at the end of a row group; None: never.
+        max_rows_per_file: A file has at most this many rows; 0: no limit.
+        max_open_files: Uploads under way at once in a partitioned write; beyond, the file that was not
+            written to for longest is finished.
+        part_size: Bytes of one part of a multipart upload; smaller files are one PUT.
+        buffer_size: Bytes of rows held back, over all open files, to make row groups large.
+        indexed_columns: How many leaf columns get statistics (`delta.dataSkippingNumIndexedCols`).
+        parquet: Further arguments of `pyarrow.parquet.ParquetWriter`; they win over ours.
+    """
+
+    compression: str = "zstd"
+    max_rows_per_group: int = 1_048_576
+    min_rows_per_group: int = 0
+    target_file_size: int | None = 256 << 20
+    max_rows_per_file: int = 0
+    max_open_files: int = 256
+    part_size: int = 8 << 20
+    buffer_size: int = 256 << 20
+    indexed_columns: int = 32
+    parquet: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        least = {"max_rows_per_group": 1, "max_open_files": 1, "part_size": 1, "buffer_size": 1}
+        for name in ("min_rows_per_group", "max_rows_per_file"):
+            least[name] = 0
+        if self.target_file_size is not None:
+            least["target_file_size"] = 1
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise DataError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        if self.min_rows_per_group > self.max_rows_per_group:
+            raise DataError(
+                f"min_rows_per_group {self.min_rows_per_group} exceeds max_rows_per_group "
+                f"{self.max_rows_per_group}"
+            )
+        for name, value in self.parquet.items():
+            if name in _OURS or (name in _UNFAITHFUL and value):
+                raise DataError(f"Parquet option {name!r} cannot be set on a table's files")
+
+    def writer_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for `pyarrow.parquet.ParquetWriter`."""
+        return {"compression": self.compression, "version": "2.6"} | dict(self.parquet)

@@ -1,0 +1,171 @@
+"""Whatever holds rows, as one stream of record batches.
+
+Invariants: nothing is pulled from a stream before it is asked for, save the first element of an
+iterable, whose schema is needed; nothing is gathered. pandas is used only if the caller has imported
+it. Inputs are told apart by what they are, pandas before the Arrow C interface, which would drop a
+DataFrame's index in silence.
+
+Error semantics: an input of a type that cannot be read, or that Arrow cannot convert, raises
+`DataError` naming the type; an error of the input's own iterator comes through as it is.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from atomic_manifest.data.conform import batch_converter
+from atomic_manifest.errors import DataError
+
+_FRAME_ROWS = 1 << 20
+
+
+def open_source(
+    data: Any,
+    *,
+    schema: pa.Schema | None = None,
+    preserve_index: bool | None = None,
+    coerce_timestamps: bool = False,
+) -> pa.RecordBatchReader:
+    """Read any tabular input as a stream of record batches.
+
+    Args:
+        data: A `pyarrow` Table, RecordBatch, RecordBatchReader, Dataset or Scanner; a pandas
+            DataFrame; anything with `__arrow_c_stream__` or `__arrow_c_array__` (Polars, DuckDB); a
+            mapping of column names to sequences; or an iterable, such as a generator, of any of these.
+        schema: What the elements of an iterable are given. By default the first element's schema,
+            which an empty iterable lacks. Other inputs know their schema, and keep it.
+        preserve_index: Of pandas input. None writes the named index levels as columns, but no
+            RangeIndex and no unnamed level; True writes every level (`__index_level_0__` if
+            unnamed); False none.
+        coerce_timestamps: With `schema`: see `conform`.
+
+    Returns:
+        A reader that reads the input as it is read.
+
+    Raises:
+        DataError: The input's type is not one of these, or an iterable is empty and has no `schema`.
+        SchemaMismatch: The first element of an iterable does not fit `schema`.
+    """
+    reader = _tabular(data, preserve_index=preserve_index)
+    if reader is not None:
+        return reader
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes | bytearray | memoryview):
+        raise _unreadable(data)
+    elements = (_element(item, preserve_index=preserve_index) for item in data)
+    return _chained(elements, schema, coerce_timestamps=coerce_timestamps)
+
+
+def _unreadable(data: Any) -> DataError:
+    kind = type(data)
+    return DataError(
+        f"cannot read rows from {kind.__module__}.{kind.__qualname__}: give a pyarrow Table, "
+        "RecordBatchReader or Dataset, a DataFrame, an object of the Arrow C interface, a mapping of "
+        "columns, or an iterable of these"
+    )
+
+
+def _tabular(data: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader | None:
+    """A reader over one input, or None if it is none that has a schema."""
+    try:
+        if _is_instance(data, "pandas", "DataFrame"):
+            return _of_frame(data, preserve_index=preserve_index)
+        return _of_arrow(data) or _of_interface(data)
+    except DataError:
+        raise
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        kind = type(data)
+        raise DataError(f"cannot read {kind.__module__}.{kind.__qualname__}: {error}") from error
+
+
+def _of_arrow(data: Any) -> pa.RecordBatchReader | None:
+    if isinstance(data, pa.RecordBatchReader):
+        return data
+    if isinstance(data, pa.Table):
+        return data.to_reader()
+    if isinstance(data, pa.RecordBatch):
+        return _of_batch(data)
+    if _is_instance(data, "pyarrow.dataset", "Dataset"):
+        return data.scanner().to_reader()
+    if _is_instance(data, "pyarrow.dataset", "Scanner"):
+        return data.to_reader()
+    return None
+
+
+def _of_interface(data: Any) -> pa.RecordBatchReader | None:
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(data)
+    if hasattr(data, "__arrow_c_array__"):
+        return _of_batch(pa.record_batch(data))
+    if isinstance(data, Mapping):
+        return pa.table(dict(data)).to_reader()
+    return None
+
+
+def _is_instance(data: Any, module: str, name: str) -> bool:
+    """`isinstance` that imports nothing: an object of a class exists only if its module does."""
+    loaded = sys.modules.get(module)
+    kind = getattr(loaded, name, None)
+    return kind is not None and isinstance(data, kind)
+
+
+def _of_batch(batch: pa.RecordBatch) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(batch.schema, [batch])
+
+
+def _of_frame(frame: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader:
+    """Convert a DataFrame, a big one piece by piece so that there is never a second copy of it."""
+    if preserve_index is None:
+        named = [name is not None for name in frame.index.names]
+        if not all(named):
+            frame = frame.reset_index(
+                [level for level, keep in enumerate(named) if not keep], drop=True
+            )
+        if not any(named):
+            preserve_index = False
+    if len(frame) <= _FRAME_ROWS:
+        return pa.Table.from_pandas(frame, preserve_index=preserve_index).to_reader()
+    schema = pa.Schema.from_pandas(frame, preserve_index=preserve_index)
+    pieces = (
+        frame.iloc[start : start + _FRAME_ROWS] for start in range(0, len(frame), _FRAME_ROWS)
+    )
+    batches = (
+        pa.RecordBatch.from_pandas(piece, schema=schema, preserve_index=preserve_index)
+        for piece in pieces
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def _element(item: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader:
+    reader = _tabular(item, preserve_index=preserve_index)
+    if reader is None:
+        raise _unreadable(item)
+    return reader
+
+
+def _chained(
+    readers: Iterator[pa.RecordBatchReader], schema: pa.Schema | None, *, coerce_timestamps: bool
+) -> pa.RecordBatchReader:
+    first = next(readers, None)
+    if first is None:
+        if schema is None:
+            raise DataError("the iterable of batches is empty: give `schema`")
+        return pa.RecordBatchReader.from_batches(schema, [])
+    target = first.schema if schema is None else schema
+    batch_converter(first.schema, target, coerce_timestamps=coerce_timestamps)
+    batches = _batches(chain([first], readers), target, coerce_timestamps=coerce_timestamps)
+    return pa.RecordBatchReader.from_batches(target, batches)
+
+
+def _batches(
+    readers: Iterator[pa.RecordBatchReader], target: pa.Schema, *, coerce_timestamps: bool
+) -> Iterator[pa.RecordBatch]:
+    """The batches of all readers, each given the schema `target`."""
+    source, convert = None, None
+    for reader in readers:
+        if convert is None or reader.schema != source:
+            source = reader.schema
+            convert = batch_converter(source, target, coerce_timestamps=coerce_timestamps)
+        yield from map(convert, reader)

@@ -1,0 +1,219 @@
+"""`write_dataset`: pyarrow's function of that name, committing atomically.
+
+Same arguments, same meaning of `existing_data_behavior` (see `ops.write_dataset`). What differs: readers
+see the whole write or nothing of it, concurrent writers are serialized, and `base_dir` becomes a Delta
+table.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike, fspath
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+
+from atomic_manifest.commit.protocol import Budget
+from atomic_manifest.commit.result import CommitResult
+from atomic_manifest.data.arrow_options import parquet_arguments, partition_columns
+from atomic_manifest.data.conform import conform
+from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.sink import WrittenFile
+from atomic_manifest.data.source import open_source
+from atomic_manifest.env import SYSTEM, Env
+from atomic_manifest.errors import DataError, TableNotFound, UnsupportedByStore
+from atomic_manifest.first_write import write_first
+from atomic_manifest.handle import Handle
+from atomic_manifest.log.snapshot import load
+from atomic_manifest.ops.create import TableSpec
+from atomic_manifest.ops.write_dataset import (
+    ExistingDataBehavior,
+    check_empty,
+    plan_of,
+    with_basenames,
+)
+from atomic_manifest.staging import WriteRequest, check_partitioning, stage
+from atomic_manifest.store import ObjectStore, open_store
+
+_MAX_PARTITIONS = 1024
+_MAX_OPEN_FILES = 1024
+_MAX_ROWS_PER_GROUP = 1 << 20
+
+
+def write_dataset(
+    data: Any,
+    base_dir: str | PathLike[str],
+    *,
+    basename_template: str | None = None,
+    format: Any = None,
+    partitioning: Any = None,
+    partitioning_flavor: str | None = None,
+    schema: pa.Schema | None = None,
+    filesystem: Any = None,
+    file_options: Any = None,
+    use_threads: bool = True,  # noqa: ARG001 - pyarrow's signature
+    preserve_order: bool = False,  # noqa: ARG001 - pyarrow's signature
+    max_partitions: int | None = None,
+    max_open_files: int | None = None,
+    max_rows_per_file: int | None = None,
+    min_rows_per_group: int | None = None,
+    max_rows_per_group: int | None = None,
+    file_visitor: Callable[[ds.WrittenFile], None] | None = None,
+    existing_data_behavior: ExistingDataBehavior = "error",
+    create_dir: bool = True,  # noqa: ARG001 - pyarrow's signature
+    storage_options: Mapping[str, Any] | None = None,
+    env: Env = SYSTEM,
+) -> CommitResult:
+    """Write a dataset as one atomic commit, creating the table if it is not there.
+
+    Args:
+        data: As for `Table.append`, which takes all that pyarrow takes.
+        base_dir: The table: a path or a URL.
+        basename_template: Name of data files; `{i}` counts within a partition. The stored name has the
+            commit id in it besides.
+        format: `"parquet"`, a `ParquetFileFormat`, or None.
+        partitioning: A list of columns or a `Partitioning`. Folders are always Hive style.
+        partitioning_flavor: Accepted with a list; see `partitioning`.
+        schema: Schema to write; by default the data's. An existing table's schema decides.
+        filesystem: None, or an fsspec or local pyarrow filesystem, on which `base_dir` is a path.
+        file_options: From `ParquetFileFormat.make_write_options`.
+        use_threads: Accepted; files are encoded by Arrow's threads.
+        preserve_order: Accepted; the order of rows within a partition is always kept.
+        max_partitions: The most partitions that one batch may be written into; 1024 by default.
+        max_open_files: The most files open at once; 1024 by default.
+        max_rows_per_file: Rows a file at most; unlimited by default.
+        min_rows_per_group: Rows a row group at least, save a file's last.
+        max_rows_per_group: Rows a row group at most; 1048576 by default.
+        file_visitor: Called once for each file after the commit, with `path` and Parquet `metadata`.
+        existing_data_behavior: `"error"`, `"overwrite_or_ignore"` or `"delete_matching"`.
+        create_dir: Accepted; object stores have no folders to create.
+        storage_options: As for `Table.create`.
+        env: As for `Table.create`.
+
+    Returns:
+        The commit; pyarrow's function returns nothing.
+
+    Raises:
+        DataError: The data does not fit, `"error"` met existing data, or an argument cannot be honoured.
+        CommitError: As for `Table.append`.
+        UnsupportedByStore: A `filesystem` whose credentials cannot be carried over.
+    """
+    if existing_data_behavior not in get_args(ExistingDataBehavior):
+        raise DataError(f"no such existing_data_behavior: {existing_data_behavior!r}")
+    template = _checked_template(basename_template)
+    options = WriteOptions(
+        max_rows_per_group=max_rows_per_group or _MAX_ROWS_PER_GROUP,
+        min_rows_per_group=min_rows_per_group or 0,
+        target_file_size=None,
+        max_rows_per_file=max_rows_per_file or 0,
+        max_open_files=max_open_files or _MAX_OPEN_FILES,
+        parquet=parquet_arguments(file_options, format),
+    )
+    source = open_source(data, schema=schema)
+    reader = source if schema is None else conform(source, schema)
+    columns = partition_columns(partitioning, partitioning_flavor, reader.schema)
+    bounded = _bounded(reader, columns, max_partitions or _MAX_PARTITIONS)
+    store = _store(base_dir, filesystem, storage_options, env)
+    written: list[WrittenFile] = []
+    request = WriteRequest(
+        options=options,
+        file_name=lambda number, commit_id: template.replace("{i}", f"{number}-{commit_id}"),
+        on_staged=lambda staged: with_basenames(staged, template),
+        on_written=written.extend,
+    )
+    result = _write(store, bounded, columns, request, existing_data_behavior, env)
+    if file_visitor is not None:
+        for file in written:
+            file.footer.set_file_path(file.path)
+            file_visitor(ds.WrittenFile(f"{fspath(base_dir)}/{file.path}", file.footer, file.size))
+    return result
+
+
+def _write(
+    store: ObjectStore,
+    reader: pa.RecordBatchReader,
+    columns: tuple[str, ...],
+    request: WriteRequest,
+    behavior: ExistingDataBehavior,
+    env: Env,
+) -> CommitResult:
+    plan = plan_of(behavior, partitioned=bool(columns))
+    budget = Budget()
+    try:
+        handle = Handle(store, load(store), env, budget)
+    except TableNotFound:
+        _refuse_plain_files(store)
+        spec = TableSpec(reader.schema, columns)
+        return write_first(store, spec, reader, request, plan, env=env, budget=budget)
+    snapshot = handle.writable()
+    check_partitioning(snapshot, columns)
+    if behavior == "error":
+        check_empty(snapshot)
+    staged = stage(
+        store,
+        env,
+        reader,
+        schema=snapshot.schema,
+        partition_by=snapshot.partition_columns,
+        request=request,
+    )
+    return handle.commit(plan(staged), snapshot, staged)
+
+
+def _refuse_plain_files(store: ObjectStore) -> None:
+    """Files that no log names would vanish from every reader that follows the new log."""
+    for meta in store.list():
+        if not any(part.startswith(("_", ".")) for part in meta.path.split("/")):
+            raise DataError(
+                f"{store.url} holds files but no table, such as {meta.path!r}: they would be hidden by a "
+                "table's log; write elsewhere, or append them to a new table"
+            )
+
+
+def _checked_template(template: str | None) -> str:
+    template = "part-{i}.parquet" if template is None else template
+    if "{i}" not in template or "/" in template:
+        raise DataError(f"basename_template must contain '{{i}}' and no '/', got {template!r}")
+    return template
+
+
+def _bounded(
+    reader: pa.RecordBatchReader, columns: tuple[str, ...], most: int
+) -> pa.RecordBatchReader:
+    """The same batches, refusing one that spreads over too many partitions."""
+    if not columns:
+        return reader
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in reader:
+            table = pa.Table.from_batches([batch]).select(columns)
+            count = table.group_by(columns).aggregate([]).num_rows
+            if count > most:
+                raise DataError(f"a batch has rows of {count} partitions, max_partitions is {most}")
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _store(
+    base_dir: str | PathLike[str],
+    filesystem: Any,
+    storage_options: Mapping[str, Any] | None,
+    env: Env,
+) -> ObjectStore:
+    if filesystem is None:
+        return open_store(base_dir, storage_options, env=env)
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        return open_store(base_dir, storage_options, env=env)
+    protocol = getattr(filesystem, "protocol", None)
+    options = getattr(filesystem, "storage_options", None)
+    if protocol is None or options is None:
+        raise UnsupportedByStore(
+            f"cannot commit through {type(filesystem).__name__}: give a URL with storage_options, or an "
+            "fsspec filesystem",
+            path=fspath(base_dir),
+        )
+    name = protocol if isinstance(protocol, str) else protocol[0]
+    path = fspath(base_dir)
+    url = path if "://" in path or name in ("file", "local") else f"{name}://{path}"
+    return open_store(url, {**options, **(storage_options or {})}, env=env)

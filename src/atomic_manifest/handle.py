@@ -1,0 +1,141 @@
+"""A moving snapshot of one table, and the way from data to a commit on it.
+
+Invariants: the snapshot only moves forward, under a lock; commits run outside it, so threads that share
+a handle do not wait for each other. What is staged is checked against one snapshot and committed on
+that one or on a later one with the same metadata and protocol.
+
+Why a handle asks the log again after a while: creating the entry after an old snapshot's version is safe
+only as long as the log still holds what came after it. Once log clean-up has removed those entries, a
+create would succeed at a version nobody reads any more. So no commit starts from a snapshot older than
+a part of the log's retention.
+"""
+
+import logging
+import threading
+
+from atomic_manifest.commit.committer import Committer
+from atomic_manifest.commit.plan import Plan
+from atomic_manifest.commit.protocol import Budget
+from atomic_manifest.commit.result import CommitResult
+from atomic_manifest.env import Env
+from atomic_manifest.log.checkpoint import write_checkpoint
+from atomic_manifest.log.features import check_writable
+from atomic_manifest.log.retention import interval_ms
+from atomic_manifest.log.snapshot import Snapshot, load, refresh
+from atomic_manifest.ops.staged import Staged
+from atomic_manifest.store import ObjectStore
+
+_log = logging.getLogger("atomic_manifest")
+
+_FRESH_SECONDS_AT_MOST = 3600.0
+_LOG_RETENTION = "delta.logRetentionDuration"
+_DEFAULT_LOG_RETENTION = "interval 30 days"
+_DEFAULT_CHECKPOINT_INTERVAL = 100
+
+
+class Handle:
+    """See the module docstring.
+
+    Args:
+        store: Rooted at the table.
+        snapshot: Where to begin.
+        env: Clock, randomness, ids and sleep.
+        budget: Bounds of one commit.
+    """
+
+    def __init__(self, store: ObjectStore, snapshot: Snapshot, env: Env, budget: Budget) -> None:
+        self.store = store
+        self.env = env
+        self._committer = Committer(store, env, budget)
+        self._lock = threading.Lock()
+        self._snapshot = snapshot
+        self._asked_at = env.now()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state as this handle knows it."""
+        return self._snapshot
+
+    def refresh(self) -> Snapshot:
+        """Read what was committed since, and move there."""
+        asked_at = self.env.now()
+        self._move_to(refresh(self.store, self._snapshot), asked_at)
+        return self._snapshot
+
+    def writable(self) -> Snapshot:
+        """A snapshot fit to start a commit from: writable here, and young enough."""
+        if self.env.now() - self._asked_at > self._fresh_seconds():
+            asked_at = self.env.now()
+            self._move_to(load(self.store), asked_at)
+        snapshot = self._snapshot
+        check_writable(snapshot.protocol, snapshot.metadata)
+        return snapshot
+
+    def recorded(self, txn: tuple[str, int] | None) -> CommitResult | None:
+        """The result of a transaction that this snapshot already holds."""
+        snapshot = self._snapshot
+        if txn is None or snapshot.txns.get(txn[0], txn[1] - 1) < txn[1]:
+            return None
+        return CommitResult(snapshot.version, "", 0, 0, attempts=0, already_committed=True)
+
+    def commit(self, plan: Plan, snapshot: Snapshot, staged: Staged) -> CommitResult:
+        """Commit what was staged against `snapshot`, and move the handle there."""
+        current = self._snapshot
+        if current.version > snapshot.version and _same_rules(current, snapshot):
+            # Other threads moved the handle on meanwhile: no need to lose races they already lost.
+            if (done := self.recorded(staged.txn)) is not None:
+                self._committer.discard(staged.adds)
+                return done
+            snapshot = current
+        asked_at = self.env.now()
+        committed = self._committer.commit(plan, snapshot, staged.adds)
+        self._move_to(committed.snapshot, asked_at)
+        if not committed.already_committed:
+            self._checkpoint_if_due(committed.snapshot)
+        return result_of(
+            staged, committed.version, committed.attempts, repeated=committed.already_committed
+        )
+
+    def _fresh_seconds(self) -> float:
+        retention = self._snapshot.configuration.get(_LOG_RETENTION, _DEFAULT_LOG_RETENTION)
+        return min(_FRESH_SECONDS_AT_MOST, interval_ms(retention, _LOG_RETENTION) / 2000)
+
+    def _move_to(self, snapshot: Snapshot, asked_at: float) -> None:
+        with self._lock:
+            if snapshot.version >= self._snapshot.version:
+                self._snapshot = snapshot
+                self._asked_at = max(self._asked_at, asked_at)
+
+    def _checkpoint_if_due(self, snapshot: Snapshot) -> None:
+        """Maintenance after the commit, which stands whatever comes of this."""
+        try:
+            if snapshot.version % checkpoint_interval(snapshot) == 0:
+                write_checkpoint(self.store, snapshot)
+        except Exception as error:  # noqa: BLE001 - the commit stands, whatever this is
+            _log.warning(
+                "no checkpoint of version %d in %s: %s", snapshot.version, self.store.url, error
+            )
+
+
+def checkpoint_interval(snapshot: Snapshot) -> int:
+    """Commits between checkpoints (`delta.checkpointInterval`)."""
+    text = snapshot.configuration.get("delta.checkpointInterval", "")
+    return int(text) if text.isdecimal() and int(text) > 0 else _DEFAULT_CHECKPOINT_INTERVAL
+
+
+def result_of(
+    staged: Staged, version: int, attempts: int, *, repeated: bool = False
+) -> CommitResult:
+    """What the caller gets for a commit of `staged` that is in the log."""
+    return CommitResult(
+        version=version,
+        commit_id=staged.commit_id,
+        files=0 if repeated else len(staged.adds),
+        rows=0 if repeated else staged.rows,
+        attempts=attempts,
+        already_committed=repeated,
+    )
+
+
+def _same_rules(one: Snapshot, other: Snapshot) -> bool:
+    return one.metadata == other.metadata and one.protocol == other.protocol

@@ -1,0 +1,50 @@
+"""Reading entries from a store, one or many.
+
+Error semantics: a version that does not exist is `NotFound` where asking is a question (`read_entry`),
+and `CorruptLog` naming the file where it has to exist (`read_entries`).
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from atomic_manifest.errors import CorruptLog, NotFound
+from atomic_manifest.log.entry import Entry, decode, entry_path
+from atomic_manifest.store.object_store import ObjectStore
+
+READERS = 16
+"""Requests under way at once when many log files are read."""
+
+_BATCH = 4 * READERS
+
+
+def read_entry(store: ObjectStore, version: int) -> Entry:
+    """Read one version.
+
+    Raises:
+        NotFound: There is no such version.
+        CorruptLog: It cannot be decoded.
+    """
+    return decode(store.get(entry_path(version)).data, version)
+
+
+def read_entries(store: ObjectStore, versions: Iterable[int]) -> Iterator[Entry]:
+    """Read versions that have to exist, in parallel, and give them in the given order.
+
+    At most a few dozen entries are held at a time.
+
+    Raises:
+        CorruptLog: One is missing or cannot be decoded.
+    """
+    with ThreadPoolExecutor(READERS) as pool:
+        remaining = iter(versions)
+        while batch := list(islice(remaining, _BATCH)):
+            yield from pool.map(lambda version: _read_existing(store, version), batch)
+
+
+def _read_existing(store: ObjectStore, version: int) -> Entry:
+    try:
+        return read_entry(store, version)
+    except NotFound as error:
+        path = entry_path(version)
+        raise CorruptLog(f"{path} is missing", path=path, version=version) from error

@@ -1,0 +1,118 @@
+"""The replay of a log: a checkpoint's state, and what later entries did to it.
+
+Invariants: a `Replay` never changes. `advance` costs what the new entries cost: the checkpoint is
+shared, and the actions after it are kept in a few tables of falling size, so that many small entries
+in a row neither pile up nor are copied each time. File actions are reconciled when asked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atomic_manifest.errors import CorruptLog
+from atomic_manifest.log.actions import Metadata, Protocol, Txn
+from atomic_manifest.log.checkpoint_reader import Checkpoint
+from atomic_manifest.log.columns import (
+    ACTIONS,
+    FILES,
+    KEY_COLUMNS,
+    TOMBSTONES,
+    check_paths,
+    from_entries,
+    newest,
+    without,
+)
+from atomic_manifest.log.entry import Entry, entry_path
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """State after replaying a log up to `version`; -1 is the state before the first entry.
+
+    Attributes:
+        version: The last version replayed.
+        base: The checkpoint that replay began with, None if it began before version 0.
+        protocol: The newest seen.
+        metadata: The newest seen.
+        txns: The newest of every application.
+        tail: Tables of `columns.ACTIONS`, in replay order: the file actions since `base`.
+    """
+
+    version: int = -1
+    base: Checkpoint | None = None
+    protocol: Protocol | None = None
+    metadata: Metadata | None = None
+    txns: Mapping[str, Txn] = field(default_factory=dict)
+    tail: tuple[pa.Table, ...] = ()
+
+    def advance(self, entries: Sequence[Entry]) -> "Replay":
+        """The state after more entries.
+
+        Raises:
+            CorruptLog: They do not follow on `version` without a gap.
+        """
+        protocol, metadata, txns = self.protocol, self.metadata, self.txns
+        for expected, entry in enumerate(entries, start=self.version + 1):
+            if entry.version != expected:
+                path = entry_path(expected)
+                raise CorruptLog(
+                    f"{path} is missing: version {entry.version} came next",
+                    path=path,
+                    version=expected,
+                )
+            protocol = entry.protocol or protocol
+            metadata = entry.metadata or metadata
+            if entry.txns:
+                txns = {**txns, **{txn.app_id: txn for txn in entry.txns}}
+        return Replay(
+            version=self.version + len(entries),
+            base=self.base,
+            protocol=protocol,
+            metadata=metadata,
+            txns=txns,
+            tail=_pushed(self.tail, from_entries(entries)),
+        )
+
+    def files(self, columns: Sequence[str]) -> pa.Table:
+        """The files of the table, in the given columns of `columns.FILES`.
+
+        Raises:
+            CorruptLog: The checkpoint is damaged, or a file is not below the table's root.
+        """
+        needed = list(dict.fromkeys((*columns, *KEY_COLUMNS)))
+        actions = self._tail()
+        adds = actions.filter(pc.invert(actions["is_remove"]))
+        check_paths(adds["path"], adds["version"])
+        parts = [adds.select(columns)]
+        if self.base is not None:
+            kept = without(self.base.adds(needed), actions)
+            check_paths(kept["path"], self.base.version)
+            parts.insert(0, kept.select(columns))
+        return pa.concat_tables(parts)
+
+    def tombstones(self) -> pa.Table:
+        """The removed files, expired ones too, in the columns of `columns.TOMBSTONES`."""
+        actions = self._tail()
+        parts = [actions.filter(actions["is_remove"]).select(TOMBSTONES.names)]
+        if self.base is not None:
+            parts.insert(0, without(self.base.removes(), actions))
+        return pa.concat_tables(parts)
+
+    def _tail(self) -> pa.Table:
+        return newest(pa.concat_tables([ACTIONS.empty_table(), *self.tail]))
+
+
+def _pushed(tail: tuple[pa.Table, ...], table: pa.Table) -> tuple[pa.Table, ...]:
+    """The tail with a table at its end; tables no larger than what follows them are merged into it."""
+    if not table.num_rows:
+        return tail
+    tables = list(tail)
+    while tables and tables[-1].num_rows <= table.num_rows:
+        table = pa.concat_tables([tables.pop(), table]).combine_chunks()
+    return (*tables, table)
+
+
+ALL_COLUMNS: Sequence[str] = tuple(FILES.names)
+"""The names of all columns of `columns.FILES`."""

@@ -1,0 +1,51 @@
+"""Durations as table properties spell them: `interval 1 week`, `7 days`, `interval 1 day 12 hours`."""
+
+import re
+from collections.abc import Mapping
+
+from atomic_manifest.errors import DataError
+
+DELETED_FILES = "delta.deletedFileRetentionDuration"
+"""The property that says how long a tombstone, and the file it names, is kept."""
+
+_WEEK_MS = 7 * 24 * 60 * 60 * 1000
+_UNIT_MICROSECONDS = {
+    "microsecond": 1,
+    "millisecond": 1_000,
+    "second": 1_000_000,
+    "minute": 60_000_000,
+    "hour": 3_600_000_000,
+    "day": 86_400_000_000,
+    "week": 604_800_000_000,
+}
+_TERM = re.compile(r"(\d+)\s+([a-z]+?)s?(?:\s+|$)")
+
+
+def deleted_file_retention_ms(configuration: Mapping[str, str]) -> int:
+    """How long tombstones are kept, in milliseconds; one week unless the table says otherwise.
+
+    Raises:
+        DataError: The property is not a duration.
+    """
+    text = configuration.get(DELETED_FILES)
+    return _WEEK_MS if text is None else interval_ms(text, DELETED_FILES)
+
+
+def interval_ms(text: str, name: str) -> int:
+    """Milliseconds of a duration in Spark's words; months and years have no fixed length.
+
+    Raises:
+        DataError: Not such a duration; `name`, the property's, is in the message.
+    """
+    rest = text.strip().lower().removeprefix("interval").strip()
+    microseconds = 0
+    position = 0
+    while position < len(rest):
+        term = _TERM.match(rest, position)
+        if term is None or term[2] not in _UNIT_MICROSECONDS:
+            break
+        microseconds += int(term[1]) * _UNIT_MICROSECONDS[term[2]]
+        position = term.end()
+    if not rest or position < len(rest):
+        raise DataError(f"{name}: {text!r} is not a duration such as 'interval 7 days'")
+    return microseconds // 1000

@@ -1,0 +1,120 @@
+"""The three meanings of `existing_data_behavior` of `pyarrow.dataset.write_dataset`, as plans.
+
+* `error`: append to a table that holds no files; any file there, or any that comes meanwhile, refuses.
+* `overwrite_or_ignore`: append, and replace files of the same name in the same partition. Names are
+  given by `basename_template` and kept as the tag `BASENAME_TAG`, because a file of a table is never
+  overwritten in place.
+* `delete_matching`: replace the partitions that are written to; without partitioning, everything.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import msgspec
+import pyarrow as pa
+
+from atomic_manifest.commit.conflicts import Conflict
+from atomic_manifest.commit.intent import Intent, PartitionValues, ReadTable
+from atomic_manifest.commit.plan import Plan
+from atomic_manifest.errors import DataError
+from atomic_manifest.log.actions import Add
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.append import Append
+from atomic_manifest.ops.overwrite import Overwrite
+from atomic_manifest.ops.staged import Staged
+
+ExistingDataBehavior: TypeAlias = Literal["error", "overwrite_or_ignore", "delete_matching"]
+
+BASENAME_TAG = "atomicManifest.basename"
+
+
+@dataclass(frozen=True, slots=True)
+class AppendToEmpty:
+    """Append on the condition that the table has no file."""
+
+    staged: Staged
+
+    def intent(self, snapshot: Snapshot) -> Intent:
+        """See `Plan.intent`.
+
+        Raises:
+            DataError: The table has files.
+        """
+        check_empty(snapshot)
+        return replace(Append(self.staged).intent(snapshot), reads=ReadTable())
+
+    def survives(self, conflicts: Sequence[Conflict], before: Snapshot, after: Snapshot) -> bool:
+        """See `Plan.survives`: planning again finds out whether it is still empty."""
+        return Append(self.staged).survives(conflicts, before, after)
+
+
+def check_empty(snapshot: Snapshot) -> None:
+    """What `error` means.
+
+    Raises:
+        DataError: The table has files.
+    """
+    if snapshot.files().num_rows:
+        raise DataError(
+            "the table is not empty, and existing_data_behavior is 'error'; "
+            "'overwrite_or_ignore' and 'delete_matching' would go on"
+        )
+
+
+def plan_of(behavior: ExistingDataBehavior, *, partitioned: bool) -> Callable[[Staged], Plan]:
+    """What to make of staged files under a behaviour."""
+    match behavior:
+        case "error":
+            return AppendToEmpty
+        case "overwrite_or_ignore":
+            return _replacing_names
+        case "delete_matching":
+            return _replacing_partitions if partitioned else Overwrite
+
+
+def with_basenames(staged: Staged, template: str) -> Staged:
+    """Tag each file with the name pyarrow would have given it: `{i}` counts within a partition."""
+    counts: Counter[PartitionValues] = Counter()
+    adds = []
+    for add in staged.adds:
+        number = counts[_partition(add)]
+        counts[_partition(add)] += 1
+        name = template.replace("{i}", str(number))
+        tags = {**(add.tags or {}), BASENAME_TAG: name}
+        adds.append(msgspec.structs.replace(add, tags=tags))
+    return replace(staged, adds=tuple(adds))
+
+
+def _partition(add: Add) -> PartitionValues:
+    return frozenset(add.partition_values.items())
+
+
+def _partitions(adds: Iterable[Add]) -> frozenset[PartitionValues]:
+    return frozenset(map(_partition, adds))
+
+
+def _replacing_partitions(staged: Staged) -> Plan:
+    return Overwrite(staged, partitions=_partitions(staged.adds))
+
+
+def _replacing_names(staged: Staged) -> Plan:
+    written = {(_partition(add), (add.tags or {}).get(BASENAME_TAG)) for add in staged.adds}
+
+    def same_name(files: pa.Table) -> pa.Array:
+        rows = zip(
+            files.column("partition_values").to_pylist(),
+            files.column("tags").to_pylist(),
+            strict=True,
+        )
+        return pa.array(
+            [
+                (frozenset(dict(values or ()).items()), dict(tags or ()).get(BASENAME_TAG))
+                in written
+                for values, tags in rows
+            ],
+            pa.bool_(),
+        )
+
+    return Overwrite(staged, partitions=_partitions(staged.adds), replaced=same_name)

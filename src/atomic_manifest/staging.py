@@ -1,0 +1,98 @@
+"""From a user's data to files that a commit can name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from atomic_manifest.data.conform import conform
+from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.sink import WrittenFile
+from atomic_manifest.data.writer import write_files
+from atomic_manifest.env import Env
+from atomic_manifest.errors import SchemaMismatch
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.staged import Staged
+from atomic_manifest.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """How one write is to be done and recorded.
+
+    Attributes:
+        txn: (application id, version); a version at or below the recorded one is not written again.
+        user_info: The user's own `commitInfo` fields.
+        options: Parquet and file layout.
+        coerce_timestamps: Truncate timestamps finer than microseconds instead of refusing them.
+        file_name: Name of the n-th file, given (n, commit id); None for the library's own names.
+        on_staged: Last word on the staged files before they are planned.
+        on_written: Told of the files, with their footers, once all are uploaded.
+    """
+
+    txn: tuple[str, int] | None = None
+    user_info: Mapping[str, Any] = field(default_factory=dict)
+    options: WriteOptions = field(default_factory=WriteOptions)
+    coerce_timestamps: bool = False
+    file_name: Callable[[int, str], str] | None = None
+    on_staged: Callable[[Staged], Staged] | None = None
+    on_written: Callable[[Sequence[WrittenFile]], None] | None = None
+
+
+def stage(
+    store: ObjectStore,
+    env: Env,
+    reader: pa.RecordBatchReader,
+    *,
+    schema: pa.Schema,
+    partition_by: Sequence[str],
+    request: WriteRequest,
+) -> Staged:
+    """Write `reader`'s rows as data files of a new commit. Nothing names them yet.
+
+    If it raises, no file is left.
+
+    Args:
+        store: Rooted at the table.
+        env: Clock and ids.
+        reader: The rows.
+        schema: The table's schema, which the rows are made to fit.
+        partition_by: The table's partition columns.
+        request: How to write them.
+
+    Raises:
+        DataError: The rows do not fit the schema.
+        StoreError: A file could not be written.
+    """
+    commit_id = env.new_id()
+    unix_ms = int(env.now() * 1000)
+    fitting = conform(reader, schema, coerce_timestamps=request.coerce_timestamps)
+    name = request.file_name
+    files = write_files(
+        store,
+        fitting,
+        schema=schema,
+        partition_by=partition_by,
+        file_prefix=commit_id,
+        options=request.options,
+        env=env,
+        name=None if name is None else lambda sequence: name(sequence, commit_id),
+    )
+    if request.on_written is not None:
+        request.on_written(files.written)
+    staged = Staged(commit_id, unix_ms, files.adds, files.rows, request.txn, request.user_info)
+    return staged if request.on_staged is None else request.on_staged(staged)
+
+
+def check_partitioning(snapshot: Snapshot, asked: Sequence[str]) -> None:
+    """Refuse to write as if the table were partitioned otherwise; an empty `asked` asks nothing.
+
+    Raises:
+        SchemaMismatch: Naming both.
+    """
+    if asked and tuple(asked) != snapshot.partition_columns:
+        raise SchemaMismatch(
+            f"the table is partitioned by {list(snapshot.partition_columns)}, not by {list(asked)}",
+            columns=tuple(asked),
+        )

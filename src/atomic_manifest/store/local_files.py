@@ -1,0 +1,80 @@
+"""What the local driver needs of a file system: durable folders, a folder's lock, temporary names.
+
+* A folder's lock is advisory and held on the folder itself (`flock`), so that it leaves nothing
+  behind, ends with the process that holds it, and excludes threads as well as processes. Where
+  there is no `fcntl`, a hidden file in the folder is locked instead.
+* Names that start with `.atomic-manifest-` are the driver's own: never listed, never a user's path.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+OWN_NAMES = ".atomic-manifest-"
+"""How the names of the driver's temporary and lock files start."""
+
+
+def temporary_name(id: str) -> str:
+    """The name of a temporary file; `id` is fresh, so the name is nobody else's."""
+    return f"{OWN_NAMES}{id}.tmp"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    if sys.platform == "win32":
+        return  # Windows cannot open a folder, and journals names itself.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder with its parents, and make the names of all that were missing durable."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    @contextmanager
+    def locked(folder: Path) -> Iterator[None]:
+        """Hold the folder's lock; waits for it."""
+        handle = os.open(folder / f"{OWN_NAMES}lock", os.O_RDWR | os.O_CREAT)
+        try:
+            _lock_byte(handle)
+            try:
+                yield
+            finally:
+                os.lseek(handle, 0, os.SEEK_SET)
+                msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        finally:
+            os.close(handle)
+
+    def _lock_byte(handle: int) -> None:
+        while True:
+            try:
+                msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # gives up after ten seconds
+            except OSError:
+                continue
+            return
+
+else:
+    import fcntl
+
+    @contextmanager
+    def locked(folder: Path) -> Iterator[None]:
+        """Hold the folder's lock; waits for it."""
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)  # closing drops the lock

@@ -1,0 +1,135 @@
+"""From a URL and storage options to a store.
+
+| URL | store |
+| --- | --- |
+| `s3://bucket/folder`, `s3a://...` | Amazon S3 and what speaks its language |
+| `gs://bucket/folder`, `gcs://...` | Google Cloud Storage |
+| `az://container/folder`, `azure://...`, `abfs[s]://container[@account.host]/folder` | Azure |
+| `file:///folder`, or a plain path | a local file system |
+| `memory://name` | this process's memory; one name, one store |
+
+What follows the bucket is taken literally, not percent-decoded, as fsspec does.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from atomic_manifest.env import SYSTEM, Env
+from atomic_manifest.errors import InvalidPath, InvalidStorageOption
+from atomic_manifest.store.driver import Driver
+from atomic_manifest.store.local import LocalDriver
+from atomic_manifest.store.memory import MemoryDriver
+from atomic_manifest.store.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from atomic_manifest.store.options import RemoteOptions
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+_S3 = ("s3", "s3a")
+_GCS = ("gs", "gcs")
+_AZURE = ("az", "azure", "abfs", "abfss")
+_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "file", "memory")
+
+_memories: dict[str, MemoryDriver] = {}
+_memories_lock = threading.Lock()
+
+
+def open_store(
+    url: str | os.PathLike[str],
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    env: Env = SYSTEM,
+) -> ObjectStore:
+    """Open a store. Nothing is sent before the first request.
+
+    Args:
+        url: See the table above.
+        storage_options: Under the names of fsspec's filesystems or of deltalake; `timeout`
+            (default 30) and `connect_timeout` (default 5) are in seconds. Environment variables
+            stand in for what is not given.
+        env: Clock, randomness and ids.
+
+    Raises:
+        InvalidPath: If `url` is not a URL of a store.
+        InvalidStorageOption: If an option is not known, or has a value it cannot have.
+    """
+    return ObjectStore(open_driver(url, storage_options, env=env), env=env)
+
+
+def open_driver(
+    url: str | os.PathLike[str],
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    env: Env = SYSTEM,
+) -> Driver:
+    """Open only the driver, which makes single attempts. Arguments and errors as `open_store`."""
+    options = dict(storage_options or {})
+    text = os.fspath(url)
+    matched = _URL.fullmatch(text)
+    if matched is None:
+        _refuse_options(options)
+        return LocalDriver(text, env=env)
+    scheme, rest = matched[1].lower(), matched[2]
+    if scheme == "file":
+        _refuse_options(options)
+        return LocalDriver(_file_path(rest), env=env)
+    if scheme == "memory":
+        _refuse_options(options)
+        return _memory(rest.strip("/") or "memory", env)
+    if scheme in (*_S3, *_GCS, *_AZURE):
+        return _remote(scheme, rest, options, env)
+    raise InvalidPath(
+        f"no store for URLs that start with {scheme}://; known are {', '.join(_SCHEMES)}",
+        path=scheme,
+    )
+
+
+def _remote(scheme: str, rest: str, options: Mapping[str, Any], env: Env) -> Driver:
+    host, _, prefix = rest.partition("/")
+    bucket, at, account_host = host.partition("@")
+    if not bucket or (at and scheme not in _AZURE):
+        # Not shown: what stands before an @ can be a secret.
+        raise InvalidPath(f"a {scheme}:// URL must name a bucket, and no more before it", path="")
+    opened: RemoteOptions
+    from atomic_manifest.store import buckets  # noqa: PLC0415 - obstore loads only when needed
+
+    url = f"{scheme}://{host}/{prefix}".rstrip("/")
+    if scheme in _S3:
+        from atomic_manifest.store.options_s3 import read_s3_options  # noqa: PLC0415
+
+        opened = read_s3_options(options, bucket, environ=os.environ, env=env)
+        return buckets.open_s3(bucket, opened, url=url, prefix=prefix)
+    from atomic_manifest.store import options_cloud  # noqa: PLC0415
+
+    if scheme in _GCS:
+        opened = options_cloud.read_gcs_options(options)
+        return buckets.open_gcs(bucket, opened, url=url, prefix=prefix)
+    account = account_host.partition(".")[0] or None
+    opened = options_cloud.read_azure_options(options, account)
+    return buckets.open_azure(bucket, opened, url=url, prefix=prefix)
+
+
+def _file_path(rest: str) -> Path:
+    host, slash, path = rest.partition("/")
+    if host not in ("", "localhost"):
+        raise InvalidPath(f"a file:// URL of another host: {host!r}", path=rest)
+    decoded = unquote(path)
+    return Path(decoded if re.match(r"[A-Za-z]:", decoded) else slash + decoded)
+
+
+def _memory(name: str, env: Env) -> MemoryDriver:
+    with _memories_lock:
+        return _memories.setdefault(name, MemoryDriver(name, env=env))
+
+
+def _refuse_options(options: Mapping[str, Any]) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise InvalidStorageOption(
+                f"storage option {option!r} means nothing to a local store", option=option, path=""
+            )

@@ -1,0 +1,57 @@
+"""A multipart upload through obstore's buffered writer.
+
+obstore sends parts in the background, lets a writer wait while `max_concurrency` of them are under
+way, releases the GIL meanwhile, and keeps the upload after a failed part, so that it can be aborted.
+When the upload fails while it is being finished, obstore aborts it itself.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from atomic_manifest.store.driver import Data, ObjectMeta
+
+if TYPE_CHECKING:
+    from obstore import WritableFile
+
+
+class RemoteUpload:
+    """A multipart upload in progress; retries of parts are obstore's.
+
+    Args:
+        path: The object's path.
+        writer: obstore's writer of it.
+        reported: Turns the SDK's errors into this library's.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        writer: "WritableFile",
+        reported: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._path = path
+        self._writer: WritableFile | None = writer
+        self._reported = reported
+        self._size = 0
+
+    def write(self, data: Data) -> None:
+        """See `DriverUpload.write`."""
+        assert self._writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
+        with self._reported():
+            self._size += self._writer.write(data)
+
+    def finish(self) -> ObjectMeta:
+        """See `DriverUpload.finish`. The result tells neither ETag nor time."""
+        writer, self._writer = self._writer, None
+        assert writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
+        with self._reported():
+            writer.close()
+        return ObjectMeta(self._path, self._size)
+
+    def abort(self) -> None:
+        """See `DriverUpload.abort`."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with self._reported():
+                writer.__exit__(Exception, None, None)

@@ -1,0 +1,43 @@
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+
+def sorted_rows(table: pa.Table) -> list[dict]:
+    return sorted(table.to_pylist(), key=repr)
+
+
+def read_deltalake(path: str) -> pa.Table:
+    import deltalake
+
+    return pa.table(deltalake.DeltaTable(path).to_pyarrow_dataset().to_table())
+
+
+def read_polars(path: str) -> pa.Table:
+    import polars as pl
+
+    return pl.scan_delta(path).collect().to_arrow()
+
+
+def read_duckdb(path: str) -> pa.Table:
+    duckdb = pytest.importorskip("duckdb")
+    extensions = pytest.importorskip("duckdb_extensions")
+    extensions.import_extension("delta")
+    with duckdb.connect() as connection:
+        connection.execute("load delta")
+        connection.execute("set timezone = 'UTC'")
+        result = connection.execute("select * from delta_scan(?)", [path])
+        return result.to_arrow_table()
+
+
+ENGINES: dict[str, Callable[[str], pa.Table]] = {
+    "deltalake": read_deltalake,
+    "polars": read_polars,
+    "duckdb": read_duckdb,
+}
+
+
+@pytest.fixture(params=ENGINES)
+def read_by_another_engine(request) -> Callable[[str], pa.Table]:
+    return ENGINES[request.param]

@@ -1,0 +1,243 @@
+"""The local driver: races between processes, what a crash leaves, and errors of the disk."""
+
+import errno
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import pytest
+
+from atomic_manifest import errors
+from atomic_manifest.store.conditions import IfAbsent, IfMatch
+from atomic_manifest.store.driver import Refused, Written
+from atomic_manifest.store.local import LocalDriver
+from atomic_manifest.testing import FakeEnv
+
+PROCESSES, KEYS, INCREMENTS = 8, 20, 10
+
+
+@pytest.fixture
+def driver(tmp_path):
+    return LocalDriver(tmp_path)
+
+
+def _everything(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def _create_all(root, number, barrier, results):
+    driver = LocalDriver(root)
+    barrier.wait()
+    won = []
+    for key in range(KEYS):
+        outcome = driver.put(f"race/{key}", b"%d" % number, when=IfAbsent())
+        if isinstance(outcome, Written):
+            won.append(key)
+    results.put((number, won))
+
+
+def _increment(root, barrier):
+    driver = LocalDriver(root)
+    barrier.wait()
+    for _ in range(INCREMENTS):
+        outcome = None
+        while not isinstance(outcome, Written):
+            seen = driver.get("counter")
+            more = b"%d" % (int(seen.data) + 1)
+            outcome = driver.put("counter", more, when=IfMatch(seen.meta.etag))
+
+
+def _run(target, *args):
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(PROCESSES), context.Queue()
+    extra = (results,) if target is _create_all else ()
+    processes = [
+        context.Process(
+            target=target,
+            args=(*args, number, barrier, *extra) if extra else (*args, barrier),
+        )
+        for number in range(PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    told = [results.get(timeout=120) for _ in processes] if extra else []
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    results.close()
+    results.join_thread()
+    return told
+
+
+def test_racing_processes_have_one_winner_for_each_key(tmp_path):
+    told = _run(_create_all, str(tmp_path))
+    winners = [(key, number) for number, won in told for key in won]
+    assert sorted(key for key, _ in winners) == list(range(KEYS))
+    driver = LocalDriver(tmp_path)
+    assert all(driver.get(f"race/{key}").data == b"%d" % number for key, number in winners)
+    assert len(_everything(tmp_path)) == KEYS
+
+
+def test_racing_processes_lose_no_increment(tmp_path):
+    LocalDriver(tmp_path).put("counter", b"0")
+    _run(_increment, str(tmp_path))
+    assert LocalDriver(tmp_path).get("counter").data == b"%d" % (PROCESSES * INCREMENTS)
+
+
+def test_nothing_but_the_objects_stays_in_the_folder(driver, tmp_path):
+    driver.put("a/k", b"1", when=IfAbsent())
+    driver.put("a/k", b"2", when=IfAbsent())
+    etag = driver.put("a/k", b"3").meta.etag
+    driver.put("a/k", b"4", when=IfMatch(etag))
+    driver.put("a/k", b"5", when=IfMatch(etag))
+    driver.put("b/none", b"6", when=IfMatch(etag))
+    upload = driver.start_upload("a/up", part_size=1, max_in_flight=1)
+    upload.write(b"x")
+    upload.abort()
+    assert _everything(tmp_path) == ["a/k"]
+    assert not (tmp_path / "b").exists()
+
+
+def test_leftovers_of_a_crash_are_not_listed_but_other_hidden_files_are(driver, tmp_path):
+    (tmp_path / ".atomic-manifest-0123.tmp").write_bytes(b"half")
+    (tmp_path / ".other").write_bytes(b"")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x").write_bytes(b"")
+    assert [meta.path for meta in driver.list()] == [".hidden/x", ".other"]
+    with pytest.raises(errors.InvalidPath):
+        driver.get(".atomic-manifest-0123.tmp")
+
+
+def test_etag_differs_even_if_the_clock_stands_still(tmp_path):
+    driver = LocalDriver(tmp_path, env=FakeEnv())
+    tags = [driver.put("k", b"same").meta.etag for _ in range(50)]
+    assert len(set(tags)) == 50
+    assert driver.head("k").etag == tags[-1]
+
+
+def test_etag_sees_writes_of_other_programs(driver, tmp_path):
+    etag = driver.put("k", b"one").meta.etag
+    (tmp_path / "k").write_bytes(b"other")
+    assert isinstance(driver.put("k", b"two", when=IfMatch(etag)), Refused)
+
+
+def test_written_files_have_the_time_of_the_env(tmp_path):
+    driver = LocalDriver(tmp_path, env=FakeEnv(start=1_600_000_000))
+    driver.put("k", b"x", when=IfAbsent())
+    assert driver.head("k").last_modified.timestamp() == 1_600_000_000
+
+
+def test_loser_of_a_race_for_a_name_is_refused_by_the_link_itself(driver, tmp_path, monkeypatch):
+    link = os.link
+
+    def late(source, target):
+        (tmp_path / "k").write_bytes(b"other")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    outcome = driver.put("k", b"mine", when=IfAbsent())
+    assert outcome == Refused(driver.head("k").etag)
+    assert _everything(tmp_path) == ["k"]
+
+
+def test_relative_root_stays_where_it_was_when_the_process_moves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    driver = LocalDriver("root")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    driver.put("k", b"x")
+    assert (tmp_path / "root" / "k").read_bytes() == b"x"
+
+
+def test_folders_are_no_objects(driver, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert list(driver.list()) == []
+    driver.delete("folder")
+    assert (tmp_path / "folder").is_dir()
+    for when in (None, IfAbsent()):
+        with pytest.raises(errors.StoreError, match="folder"):
+            driver.put("folder", b"x", when=when)
+    assert driver.put("folder", b"x", when=IfMatch.ANY) == Refused()
+
+
+def test_path_below_an_object_cannot_be_written(driver):
+    driver.put("k", b"x")
+    with pytest.raises(errors.StoreError, match="k/below"):
+        driver.put("k/below", b"x")
+
+
+def test_file_system_without_hard_links_is_told_so(driver, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(errors.UnsupportedByStore, match="hard links"):
+        driver.put("k", b"x", when=IfAbsent())
+    assert _everything(tmp_path) == []
+    assert isinstance(driver.put("k", b"x"), Written)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (errno.ENOSPC, errors.StoreError),
+        (errno.EIO, errors.StoreError),
+        (errno.EACCES, errors.StorePermissionDenied),
+        (errno.EROFS, errors.StoreError),
+    ],
+)
+@pytest.mark.parametrize("when", [None, IfAbsent()])
+def test_errors_of_the_disk_raise_and_leave_nothing(
+    driver, tmp_path, monkeypatch, number, error, when
+):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    driver.put("old", b"old")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(errors.StoreError, match=r"^(old|new): ") as raised:
+            driver.put("old" if when is None else "new", b"new", when=when)
+    assert type(raised.value) is error
+    assert _everything(tmp_path) == ["old"]
+    assert driver.get("old").data == b"old"
+
+
+def test_disk_that_is_really_full_raises_and_leaves_nothing(tmp_path):
+    script = (
+        "import resource, sys\n"
+        "from atomic_manifest.errors import StoreError\n"
+        "from atomic_manifest.store.local import LocalDriver\n"
+        "from atomic_manifest.store.conditions import IfAbsent\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "driver = LocalDriver(sys.argv[1])\n"
+        "for when in (None, IfAbsent()):\n"
+        "    try:\n"
+        "        driver.put('k', bytes(5000), when=when)\n"
+        "    except StoreError as error:\n"
+        "        assert 'k: ' in str(error)\n"
+        "    else:\n"
+        "        raise SystemExit('no error')\n"
+        "upload = driver.start_upload('k', part_size=1, max_in_flight=1)\n"
+        "try:\n"
+        "    upload.write(bytes(100_000))\n"
+        "    upload.finish()\n"
+        "except StoreError:\n"
+        "    upload.abort()\n"
+        "else:\n"
+        "    raise SystemExit('no error')\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    assert _everything(tmp_path) == []
+
+
+def test_listing_goes_on_when_files_vanish_under_it(driver, tmp_path):
+    for name in ("a", "b/x", "c"):
+        driver.put(name, b"")
+    listing = driver.list()
+    assert next(listing).path == "a"
+    (tmp_path / "b" / "x").unlink()
+    (tmp_path / "b").rmdir()
+    (tmp_path / "c").unlink()
+    assert list(listing) == []
