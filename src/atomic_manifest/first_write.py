@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from atomic_manifest.commit.committer import Committer
 from atomic_manifest.commit.plan import Plan, same_layout
-from atomic_manifest.commit.protocol import Budget
+from atomic_manifest.commit.protocol import AlreadyCommitted, Budget, Committed
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.env import Env
 from atomic_manifest.errors import SchemaMismatch, TableNotFound
@@ -35,7 +35,7 @@ def create(store: ObjectStore, spec: TableSpec, *, env: Env, budget: Budget) -> 
     try:
         load(store)
     except TableNotFound:
-        return Committer(store, env, budget).create(intent, ())
+        return isinstance(Committer(store, env, budget).create(intent, ()), Committed)
     return False
 
 
@@ -76,8 +76,11 @@ def write_first(
     )
     committer = Committer(store, env, budget)
     intent = create_intent(spec, staged, table_id)
-    if committer.create(intent, staged.adds):
-        return result_of(staged, version=0, attempts=1)
+    match committer.create(intent, staged.adds):
+        case Committed(version):
+            return result_of(staged, version, attempts=1)
+        case AlreadyCommitted(version):
+            return result_of(staged, version, attempts=1, repeated=True)
     handle = Handle(store, load(store), env, budget)
     snapshot = handle.writable()
     if not same_layout(spec.metadata(table_id, 0), snapshot.metadata):

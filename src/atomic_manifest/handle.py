@@ -59,34 +59,31 @@ class Handle:
     def refresh(self) -> Snapshot:
         """Read what was committed since, and move there."""
         asked_at = self.env.now()
-        self._move_to(refresh(self.store, self._snapshot), asked_at)
+        current = load(self.store) if self._is_old() else refresh(self.store, self._snapshot)
+        self._move_to(current, asked_at)
         return self._snapshot
 
     def writable(self) -> Snapshot:
         """A snapshot fit to start a commit from: writable here, and young enough."""
-        if self.env.now() - self._asked_at > self._fresh_seconds():
-            asked_at = self.env.now()
-            self._move_to(load(self.store), asked_at)
+        if self._is_old():
+            self.refresh()
         snapshot = self._snapshot
         check_writable(snapshot.protocol, snapshot.metadata)
         return snapshot
 
     def recorded(self, txn: tuple[str, int] | None) -> CommitResult | None:
-        """The result of a transaction that this snapshot already holds."""
-        snapshot = self._snapshot
-        if txn is None or snapshot.txns.get(txn[0], txn[1] - 1) < txn[1]:
-            return None
-        return CommitResult(snapshot.version, "", 0, 0, attempts=0, already_committed=True)
+        """The result of a transaction that the handle's snapshot already holds."""
+        return _recorded(self._snapshot, txn)
 
     def commit(self, plan: Plan, snapshot: Snapshot, staged: Staged) -> CommitResult:
         """Commit what was staged against `snapshot`, and move the handle there."""
         current = self._snapshot
         if current.version > snapshot.version and _same_rules(current, snapshot):
             # Other threads moved the handle on meanwhile: no need to lose races they already lost.
-            if (done := self.recorded(staged.txn)) is not None:
-                self._committer.discard(staged.adds)
-                return done
             snapshot = current
+        if (done := _recorded(snapshot, staged.txn)) is not None:
+            self._committer.discard(staged.adds)
+            return done
         asked_at = self.env.now()
         committed = self._committer.commit(plan, snapshot, staged.adds)
         self._move_to(committed.snapshot, asked_at)
@@ -95,6 +92,9 @@ class Handle:
         return result_of(
             staged, committed.version, committed.attempts, repeated=committed.already_committed
         )
+
+    def _is_old(self) -> bool:
+        return self.env.now() - self._asked_at > self._fresh_seconds()
 
     def _fresh_seconds(self) -> float:
         retention = self._snapshot.configuration.get(_LOG_RETENTION, _DEFAULT_LOG_RETENTION)
@@ -135,6 +135,12 @@ def result_of(
         attempts=attempts,
         already_committed=repeated,
     )
+
+
+def _recorded(snapshot: Snapshot, txn: tuple[str, int] | None) -> CommitResult | None:
+    if txn is None or snapshot.txns.get(txn[0], txn[1] - 1) < txn[1]:
+        return None
+    return CommitResult(snapshot.version, "", 0, 0, attempts=0, already_committed=True)
 
 
 def _same_rules(one: Snapshot, other: Snapshot) -> bool:

@@ -212,3 +212,22 @@ def test_filesystems_of_pyarrow_and_fsspec(tmp_path):
         am.write_dataset(
             DATA, "c", filesystem=pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
         )
+
+
+def test_a_partition_is_replaced_whatever_text_another_engine_gave_its_value(tmp_path):
+    """Spark writes timestamp partitions without zone; delta-rs and we write ISO 8601 in UTC."""
+    import json
+    from datetime import UTC, datetime
+
+    data = pa.table({"at": pa.array([datetime(2026, 1, 1, tzinfo=UTC)]), "x": [1]})
+    am.write_dataset(data, tmp_path / "t", partitioning=["at"])
+    entry = tmp_path / "t" / "_delta_log" / f"{0:020}.json"
+    lines = [json.loads(line) for line in entry.read_text().splitlines()]
+    for line in lines:
+        if "add" in line:
+            line["add"]["partitionValues"]["at"] = "2026-01-01 00:00:00"
+    entry.write_text("\n".join(map(json.dumps, lines)))
+    am.write_dataset(
+        data, tmp_path / "t", partitioning=["at"], existing_data_behavior="delete_matching"
+    )
+    assert am.Table.open(tmp_path / "t").files().num_rows == 1

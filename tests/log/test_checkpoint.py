@@ -288,6 +288,25 @@ def test_columns_that_a_writer_left_out_read_as_null(store):
     assert snapshot.txns == {}
 
 
+@pytest.mark.parametrize("write_statistics", [True, False])
+def test_the_parts_of_a_checkpoint_are_read_together(store, write_statistics):
+    add = pa.struct([("path", pa.string()), ("size", pa.int64())])
+    head = pa.schema([("protocol", PROTOCOL), ("metaData", META)])
+    parts = [
+        pa.Table.from_pylist(HEAD, schema=head),
+        pa.table({"add": pa.array([{"path": "a", "size": 1}], add)}),
+        pa.table({"add": pa.array([None, {"path": "b", "size": 2}], add)}),
+    ]
+    for number, part in enumerate(parts, start=1):
+        sink = pa.BufferOutputStream()
+        pq.write_table(part, sink, write_statistics=write_statistics)
+        name = f"_delta_log/{4:020}.checkpoint.{number:010}.{3:010}.parquet"
+        store.put(name, memoryview(sink.getvalue()))
+    snapshot = load(store)
+    assert snapshot.version == 4
+    assert snapshot.files(["path", "size"]).to_pydict() == {"path": ["a", "b"], "size": [1, 2]}
+
+
 def test_statistics_in_columns_become_json_where_the_text_is_missing(store):
     bounds = pa.struct(
         [

@@ -272,3 +272,74 @@ def test_sixteen_first_appends_at_once_are_all_there(tmp_path):
         results = list(pool.map(lambda n: am.append(tmp_path / "t", rows(n)), range(16)))
     assert sorted(result.version for result in results) == list(range(16))
     assert ids(am.Table.open(tmp_path / "t")) == list(range(16))
+
+
+class CreatesFirst:
+    """A driver in front of which somebody else creates the table just before version 0 is put."""
+
+    def __init__(self, inner, act) -> None:
+        self.inner = inner
+        self.act = act
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def put(self, path, data, *, when=None, metadata=None):
+        if path.endswith(f"{0:020}.json") and self.act is not None:
+            act, self.act = self.act, None
+            act()
+        return self.inner.put(path, data, when=when, metadata=metadata)
+
+
+def test_a_txn_of_the_commit_that_created_the_table_first_is_recognised(monkeypatch):
+    import atomic_manifest.table as table_module
+
+    url = "memory://created-first-with-txn"
+    real = table_module.open_store
+
+    def racing(url, options=None, *, env=None):
+        store = real(url, options)
+        act = lambda: monkeypatch.undo() or am.append(url, rows(1), txn=("job", 1))  # noqa: E731
+        return am.store.ObjectStore(CreatesFirst(store.driver, act))
+
+    monkeypatch.setattr(table_module, "open_store", racing)
+    result = am.append(url, rows(1), txn=("job", 1))
+    assert result.already_committed
+    assert ids(am.Table.open(url)) == [1]
+    assert not result.files
+    assert am.Table.open(url).files().num_rows == sum(
+        meta.path.endswith(".parquet") for meta in real(url).list()
+    )
+
+
+def test_refresh_of_a_handle_that_log_cleanup_has_overtaken_sees_the_latest(tmp_path, table_on):
+    from atomic_manifest.testing import FakeEnv
+
+    url = str(tmp_path / "t")
+    table = am.Table.create(url, SCHEMA)
+    env = FakeEnv()
+    old = table_on(am.store.open_store(url).driver, env=env)
+    for number in range(4):
+        table.append(rows(number))
+    table.checkpoint()
+    for version in range(4):
+        (tmp_path / "t" / "_delta_log" / f"{version:020}.json").unlink()
+    env.sleep(40 * 86400)
+    assert ids(old.refresh()) == [0, 1, 2, 3]
+
+
+def test_a_handle_that_log_cleanup_has_overtaken_does_not_commit_into_the_void(tmp_path, table_on):
+    from atomic_manifest.testing import FakeEnv
+
+    url = str(tmp_path / "t")
+    table = am.Table.create(url, SCHEMA)
+    env = FakeEnv()
+    old = table_on(am.store.open_store(url).driver, env=env)
+    for number in range(4):
+        table.append(rows(number))
+    table.checkpoint()
+    for version in range(4):
+        (tmp_path / "t" / "_delta_log" / f"{version:020}.json").unlink()
+    env.sleep(40 * 86400)
+    assert old.append(rows(9)).version == 5
+    assert ids(am.Table.open(url)) == [0, 1, 2, 3, 9]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from atomic_manifest.commit.driver import Report, run
 from atomic_manifest.commit.intent import Intent
 from atomic_manifest.commit.plan import Plan
-from atomic_manifest.commit.protocol import AlreadyCommitted, Budget, Conflicted
+from atomic_manifest.commit.protocol import AlreadyCommitted, Budget, Committed, Conflicted
 from atomic_manifest.commit.result import version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import AtomicManifestError, CommitOutcomeUnknown
@@ -80,17 +80,28 @@ class Committer:
             after = after.advance([intent.as_entry(version)])
         return Acknowledged(version, after, report.attempts, repeated)
 
-    def create(self, intent: Intent, adds: Sequence[Add]) -> bool:
-        """Commit the first entry of a table; False if the table was created by someone else meanwhile.
+    def create(
+        self, intent: Intent, adds: Sequence[Add]
+    ) -> Committed | AlreadyCommitted | Conflicted:
+        """Commit the first entry of a table.
 
-        When it returns False, `adds` are still there: they may be appended to the other's table.
+        Returns:
+            `Conflicted` if somebody else created the table meanwhile; then `adds` are still there and
+            may be appended to it. `AlreadyCommitted` if they did so with the same transaction.
+
+        Raises:
+            CommitContended, CommitOutcomeUnknown: As for `commit`.
         """
-        report = run(intent, self.store.driver, self.env, self.budget)
-        if isinstance(report.outcome, Conflicted):
-            return False
+        outcome = run(intent, self.store.driver, self.env, self.budget).outcome
+        match outcome:
+            case Committed() | Conflicted():
+                return outcome
+            case AlreadyCommitted():
+                self.discard(adds)
+                return outcome
         with self._discarding(adds):
-            version_or_raise(report.outcome, intent.commit_id)
-        return True
+            version_or_raise(outcome, intent.commit_id)
+        raise AssertionError(f"{outcome!r} is no error")
 
     def discard(self, adds: Sequence[Add]) -> None:
         """Remove files that no log entry names. A store that refuses keeps them; nobody reads them."""

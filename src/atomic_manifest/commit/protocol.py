@@ -246,7 +246,8 @@ class Progress:
         in_doubt: Whether an attempt at `version` is of unknown fate.
         winners: The entries of others read on the way, consecutive from the base version on.
         sends: PUTs of an entry so far.
-        troubles: Consecutive events that call for a pause; paces the backoff.
+        losses: Races lost so far.
+        troubles: Consecutive events that call for a pause, since the log last moved; paces the backoff.
         cause: Why the last request went unanswered.
         now: When the last event arrived.
     """
@@ -258,6 +259,7 @@ class Progress:
         self.in_doubt = False
         self.winners: list[Entry] = []
         self.sends = 0
+        self.losses = 0
         self.troubles = 0
         self.cause: BaseException | None = None
         self.now = moment
@@ -297,6 +299,17 @@ class Progress:
         ceiling = min(doubled, self._budget.pause_cap_seconds)
         self.troubles += 1
         return Pausing(self.now.draw * ceiling, then)
+
+    def lose(self) -> "Creating | Pausing | GaveUp | Unknown":
+        """Try for the version after the last one read.
+
+        The first loss costs no pause: the tail is known, and most races are not repeated. Later ones
+        cost at most one unit, however many: the log moves, so waiting longer each time would only let
+        the winners run ahead of those who lose.
+        """
+        self.losses += 1
+        self.troubles = 0
+        return Creating() if self.losses == 1 else self.pause(then=Creating())
 
     def pass_by(self, entries: Sequence[Entry]) -> Outcome | None:
         """Go past entries that others won; stop at the first that settles this commit."""
@@ -421,11 +434,9 @@ def _read(progress: Progress, state: Looking, event: EntriesRead) -> State:
         return progress.stop()
     if len(event.entries) == state.count:
         return Looking(min(state.count * 2, _LOOK_LIMIT))
-    if not progress.data and progress.troubles == 0:
-        # The first loss costs no pause: the tail is known, and most races are not repeated.
-        progress.troubles = 1
-        return Creating()
-    # Lost again; or the version is missing although we sent it, and gets the very same bytes.
+    if not progress.data:
+        return progress.lose()
+    # The version is missing although we sent it, and gets the very same bytes.
     return progress.pause(then=Creating())
 
 

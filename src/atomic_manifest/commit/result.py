@@ -20,8 +20,9 @@ class CommitResult:
     """An acknowledged commit.
 
     Attributes:
-        version: The table version that holds it.
-        commit_id: Names it in the log, in `commitInfo.atomicManifest`.
+        version: The table version that holds it. If it was committed before, a version by which it was.
+        commit_id: Names it in the log, in `commitInfo.atomicManifest`; empty if the handle's snapshot
+            already held the same `txn`.
         files: Data files added by this call; 0 if it was committed before.
         rows: Rows added by this call; 0 if it was committed before.
         attempts: PUTs of a log entry it took.

@@ -138,26 +138,24 @@ def _head_of(file: pq.ParquetFile) -> pa.Table:
 
 def _actions_of(file: pq.ParquetFile, kind: str, wanted: pa.Schema) -> pa.Table:
     groups = _groups_with(file, (f"{kind}.path",))
-    names = [f"{kind}.{camel_case(name)}" for name in dict.fromkeys(("path", *wanted.names))]
-    actions = _structs(file, groups, names, kind)
-    columns = [_field(actions, field) for field in wanted]
-    if "stats" in wanted.names and columns[wanted.names.index("stats")].null_count:
-        parsed = _structs(file, groups, [f"{kind}.path", f"{kind}.stats_parsed"], kind)
-        index = wanted.names.index("stats")
-        columns[index] = pc.coalesce(
-            columns[index], to_json(_field_or_none(parsed, "stats_parsed"))
-        )
-    return pa.Table.from_arrays(columns, schema=wanted)
+    tables = [_actions_of_group(file, group, kind, wanted) for group in groups]
+    return pa.concat_tables([wanted.empty_table(), *tables])
 
 
-def _structs(
-    file: pq.ParquetFile, groups: list[int], names: list[str], kind: str
-) -> pa.StructArray:
-    """The rows of the column `kind` that are such an action, in the fields `names` that exist."""
-    table = file.read_row_groups(groups, columns=names)
-    if kind not in table.column_names:
-        return pa.array([], pa.struct([("path", pa.string())]))
-    structs = table[kind].combine_chunks()
+def _actions_of_group(file: pq.ParquetFile, group: int, kind: str, wanted: pa.Schema) -> pa.Table:
+    actions = _structs(file, group, kind, [camel_case(name) for name in wanted.names])
+    columns = {field.name: _field(actions, field) for field in wanted}
+    if "stats" in columns and columns["stats"].null_count:
+        parsed = _field_or_none(_structs(file, group, kind, ["stats_parsed"]), "stats_parsed")
+        if parsed is not None:
+            columns["stats"] = pc.coalesce(columns["stats"], to_json(parsed))
+    return pa.Table.from_arrays(list(columns.values()), schema=wanted)
+
+
+def _structs(file: pq.ParquetFile, group: int, kind: str, fields: Sequence[str]) -> pa.StructArray:
+    """A row group's rows that are such an action, in the fields that exist and the path."""
+    names = [f"{kind}.{field}" for field in dict.fromkeys(("path", *fields))]
+    structs = file.read_row_group(group, columns=names)[kind].combine_chunks()
     return structs.filter(pc.is_valid(pc.struct_field(structs, "path")))
 
 

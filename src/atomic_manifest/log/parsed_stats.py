@@ -12,12 +12,9 @@ import pyarrow as pa
 _ENCODE = msgspec.json.Encoder(decimal_format="number")
 
 
-def to_json(parsed: pa.StructArray | None) -> pa.Array | None:
-    """JSON text for each row of `stats_parsed`, null where it is null; None if there is no column."""
-    if parsed is None:
-        return pa.scalar(None, pa.string())
-    texts = [_text(row) if row else None for row in parsed.to_pylist()]
-    return pa.array(texts, pa.string())
+def to_json(parsed: pa.StructArray) -> pa.Array:
+    """JSON text for each row of `stats_parsed`, null where it is null."""
+    return pa.array([row and _text(row) for row in parsed.to_pylist()], pa.string())
 
 
 def _text(row: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from atomic_manifest.errors import TableIsAppendOnly
 from atomic_manifest.log.actions import Remove
 from atomic_manifest.log.features import is_append_only
 from atomic_manifest.log.snapshot import Snapshot
-from atomic_manifest.ops.removal import removes_of
+from atomic_manifest.ops.removal import have_one_text, removes_of
 from atomic_manifest.ops.staged import Staged
 
 _REPLACED_KINDS = SCHEMA_KINDS | {
@@ -61,9 +61,6 @@ class Overwrite:
                 "the table is append-only (delta.appendOnly): rows cannot be replaced",
                 commit_id=self.staged.commit_id,
             )
-        reads: ReadSet = ReadTable()
-        if self.partitions is not None:
-            reads = ReadPartitions(self.partitions)
         return Intent(
             commit_id=self.staged.commit_id,
             base_version=snapshot.version,
@@ -73,7 +70,7 @@ class Overwrite:
                 "mode": "Overwrite",
                 "partitionBy": json.dumps(list(snapshot.partition_columns)),
             },
-            reads=reads,
+            reads=self._reads(snapshot),
             isolation=isolation_of(snapshot),
             txn=self.staged.txn,
             base_metadata=snapshot.metadata,
@@ -86,8 +83,18 @@ class Overwrite:
         kinds = {conflict.kind for conflict in conflicts}
         return kinds <= _REPLACED_KINDS and same_layout(before.metadata, after.metadata)
 
+    def _reads(self, snapshot: Snapshot) -> ReadSet:
+        # Conflicts compare partitions by text. Where one value has several texts, all is read.
+        if self.partitions is None or not have_one_text(
+            snapshot.schema, snapshot.partition_columns
+        ):
+            return ReadTable()
+        return ReadPartitions(self.partitions)
+
     def _removes(self, snapshot: Snapshot) -> tuple[Remove, ...]:
         files = snapshot.files()
         if self.replaced is not None:
             files = files.filter(self.replaced(files))
-        return removes_of(files, self.staged.unix_ms, partitions=self.partitions)
+        return removes_of(
+            files, self.staged.unix_ms, schema=snapshot.schema, partitions=self.partitions
+        )

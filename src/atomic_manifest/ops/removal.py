@@ -1,11 +1,17 @@
-"""`remove` actions for files of a snapshot."""
+"""`remove` actions for files of a snapshot.
 
-from collections.abc import Iterator
+Engines write some partition values in more than one way (a timestamp with or without `T` and zone), so
+partitions are compared by value, not by text.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+from pyarrow import types
 
 from atomic_manifest.commit.intent import PartitionValues
+from atomic_manifest.log import partition
 from atomic_manifest.log.actions import DeletionVector, Remove
 
 _COLUMNS = [
@@ -19,21 +25,43 @@ _COLUMNS = [
 ]
 
 
+_ONE_TEXT = (types.is_string, types.is_integer, types.is_date, types.is_boolean)
+"""Types of which every value has one text in the log."""
+
+
+def have_one_text(schema: pa.Schema, columns: Sequence[str]) -> bool:
+    """Whether two texts of a value of these partition columns are always the same."""
+    return all(any(test(schema.field(name).type) for test in _ONE_TEXT) for name in columns)
+
+
 def removes_of(
-    files: pa.Table, unix_ms: int, *, partitions: frozenset[PartitionValues] | None = None
+    files: pa.Table,
+    unix_ms: int,
+    *,
+    schema: pa.Schema,
+    partitions: frozenset[PartitionValues] | None = None,
 ) -> tuple[Remove, ...]:
     """Tombstones for the given files.
 
     Args:
         files: Rows of `Snapshot.files()`.
         unix_ms: The deletion's stamp, milliseconds since the Unix epoch.
+        schema: The table's, for the types of partition values.
         partitions: Only files of these partitions; None for all.
     """
     rows = ((row, dict(row["partition_values"] or ())) for row in _rows(files))
     return tuple(
         _remove(row, values, unix_ms)
         for row, values in rows
-        if partitions is None or frozenset(values.items()) in partitions
+        if partitions is None or _canonical(values, schema) in partitions
+    )
+
+
+def _canonical(values: Mapping[str, str | None], schema: pa.Schema) -> PartitionValues:
+    """The values in the texts that this library writes."""
+    return frozenset(
+        (name, partition.serialize(partition.parse(text, schema.field(name).type)))
+        for name, text in values.items()
     )
 
 
