@@ -77,7 +77,7 @@ class Handle:
 
     def commit(self, plan: Plan, snapshot: Snapshot, staged: Staged) -> CommitResult:
         """Commit what was staged against `snapshot`, and move the handle there."""
-        current = self._snapshot
+        current = self.writable()  # uploading may have taken longer than the log is kept
         if current.version > snapshot.version and _same_rules(current, snapshot):
             # Other threads moved the handle on meanwhile: no need to lose races they already lost.
             snapshot = current

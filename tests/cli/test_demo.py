@@ -24,7 +24,6 @@ def demo(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.slow
 def test_the_demo_ingests_kills_restarts_and_verifies(tmp_path):
     url = str(tmp_path / "flights")
     done = demo("--uri", url, "--writers", "3", "--commits", "5", "--kills", "3")
@@ -38,7 +37,6 @@ def test_the_demo_ingests_kills_restarts_and_verifies(tmp_path):
     assert table.to_dataset().count_rows() == 336_776
 
 
-@pytest.mark.slow
 def test_the_demo_runs_on_s3(ministack):
     options = [f"-o{name}={value}" for name, value in ministack.storage_options.items()]
     url = f"s3://{ministack.new_bucket()}/flights"

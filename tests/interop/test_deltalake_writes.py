@@ -94,12 +94,10 @@ def _mixed_writers(path: str, ours: dict, theirs: dict) -> None:
     assert len(paths) == len(set(paths)) == len(expected)
 
 
-@pytest.mark.slow
 def test_writers_of_both_kinds_at_once_lose_and_duplicate_nothing_locally(tmp_path):
     _mixed_writers(str(tmp_path / "t"), {}, {})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("server", ["ministack", "seaweedfs"])
 def test_writers_of_both_kinds_at_once_lose_and_duplicate_nothing_on_s3(server, request):
     s3 = request.getfixturevalue(server)

@@ -277,7 +277,7 @@ def test_refresh_refuses_a_table_that_now_needs_what_we_lack(created, commit):
 
 
 def _entry(version, *lines):
-    return decode("\n".join(map(json.dumps, lines)).encode(), version)
+    return decode("\n".join(map(json.dumps, lines or [{"commitInfo": {}}])).encode(), version)
 
 
 def test_advance_takes_consecutive_entries_only(created):

@@ -4,7 +4,6 @@ import multiprocessing
 from collections import Counter
 
 import pyarrow as pa
-import pytest
 
 import atomic_manifest as am
 
@@ -42,11 +41,9 @@ def check_writers(url: str, options: dict) -> None:
     assert seen == Counter((w, n) for w in range(WRITERS) for n in range(COMMITS))
 
 
-@pytest.mark.slow
 def test_eight_writer_processes_on_local_files(tmp_path):
     check_writers(str(tmp_path / "t"), {})
 
 
-@pytest.mark.slow
 def test_eight_writer_processes_on_a_real_s3_server(s3_server):
     check_writers(f"s3://{s3_server.new_bucket()}/t", s3_server.storage_options)

@@ -177,3 +177,9 @@ def test_a_path_that_leaves_the_table_is_refused_by_name(folder, path):
     with pytest.raises(am.errors.CorruptLog) as caught:
         am.Table.open(folder).to_arrow()
     assert path in str(caught.value)
+
+
+def test_an_empty_entry_is_damage_and_not_an_empty_commit(folder):
+    entry(folder, 1).write_text("")
+    with pytest.raises(am.errors.CorruptLog, match="00001.json: the file is empty"):
+        am.Table.open(folder)

@@ -194,3 +194,14 @@ def test_a_change_of_harmless_properties_does_not_fail_writers(table_on):
     store.put(entry_path(1), encode([other]), when=IfAbsent())
     assert table.append(rows(1)).version == 2
     assert table.configuration["delta.unheardOf"] == "1"
+
+
+def test_a_commit_asked_for_after_its_version_was_cleaned_away_stays_open(tmp_path):
+    table = am.Table.create(tmp_path / "t", SCHEMA)
+    for number in range(3):
+        table.append(rows(number))
+    table.checkpoint()
+    for version in range(3):
+        (tmp_path / "t" / "_delta_log" / f"{version:020}.json").unlink()
+    unknown = am.CommitOutcomeUnknown("lost", commit_id="f" * 32, versions=(1,))
+    assert table.resolve(unknown).state is ResolutionState.OPEN

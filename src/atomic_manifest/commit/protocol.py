@@ -11,9 +11,11 @@ Invariants:
   `Conflicted`, `AlreadyCommitted`, `GaveUp` or `Rejected` is certainly not in the log under its id.
 * One version gets one sequence of bytes. A resend to the same version sends the same bytes; a move to
   the next version renders new ones (`readVersion`, stamp), with the same commit id.
-* A 404 after an unanswered PUT proves nothing: the same bytes go to the same version again.
-* Attempts and time are bounded. When either ends with the fate of an attempt open, the outcome is
-  `Unknown`, never a guess.
+* A 404 after an unanswered PUT proves nothing: the same bytes go to the same version again. 412, 409
+  and 429 prove nothing either, because the network may have delivered a PUT twice: they put the
+  version in doubt until its entry has been read.
+* Attempts and time are bounded. A PUT that is neither acknowledged nor denied is looked for before the
+  budget ends. If the fate of an attempt is still open then, the outcome is `Unknown`, never a guess.
 
 `TRANSITIONS` is the protocol: state and event to a handler and to the states it may lead to. The
 diagram in the documentation is drawn from it. An event that a state does not take raises
@@ -71,12 +73,12 @@ class EntryRefused:
 
 @dataclass(frozen=True, slots=True)
 class EntryConflict409:
-    """409: another operation was in flight. Nothing was written, and it is not "exists"."""
+    """409: another operation was in flight, perhaps a copy of this one. It is not "exists"."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryThrottled:
-    """429 on the entry's key: somebody else is writing it."""
+    """429 on the entry's key: somebody is writing it, most likely somebody else."""
 
 
 @dataclass(frozen=True, slots=True)

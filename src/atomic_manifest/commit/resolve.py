@@ -1,8 +1,9 @@
 """What became of a commit whose outcome was unknown.
 
 The log is the only witness. A commit id found in an entry is committed. One not found is certainly not
-committed once every version it was sent to is held by somebody else; before that, a request delayed
-on its way could still land, and the commit is open.
+committed once every version it was sent to is seen to be held by somebody else; before that, a request
+delayed on its way could still land, and the commit is open. A version that log clean-up has removed was
+not seen, so a question asked too late stays open too.
 """
 
 from collections.abc import Iterable
@@ -31,12 +32,12 @@ def resolve(
     Raises:
         TableNotFound, CorruptLog: The log cannot be read.
     """
-    latest = -1
+    taken = set()
     for record in history(store):
-        latest = max(latest, record.version)
+        taken.add(record.version)
         if any(commit.id == commit_id for commit in record.commits):
             return Resolution(ResolutionState.COMMITTED, record.version)
-    if versions is not None and all(version <= latest for version in versions):
+    if versions is not None and taken.issuperset(versions):
         return Resolution(ResolutionState.NOT_COMMITTED)
     return Resolution(ResolutionState.OPEN)
 

@@ -86,7 +86,8 @@ def version_or_raise(outcome: Outcome, commit_id: str) -> int:
         case Unknown(version, cause):
             raise CommitOutcomeUnknown(
                 f"commit {commit_id} may or may not be version {version} of the table: the store did "
-                f"not answer ({cause}). Table.resolve({commit_id!r}) will tell; its files are kept",
+                f"not answer{f' ({cause})' if cause else ''}. Table.resolve({commit_id!r}) will tell; "
+                "its files are kept",
                 commit_id=commit_id,
                 versions=(version,),
             ) from cause

@@ -103,6 +103,8 @@ def decode(data: bytes, version: int) -> Entry:
             `metaData` or two `protocol` actions.
     """
     try:
+        if not data:
+            raise msgspec.ValidationError("the file is empty")
         lines = _LINE.decode_lines(data)
         return _collect(lines, version)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

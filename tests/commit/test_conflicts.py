@@ -1,0 +1,345 @@
+"""The conflict rules, one by one and as a whole."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+
+from atomic_manifest.commit.conflicts import ConflictKind, check, repeats_txn
+from atomic_manifest.commit.intent import Isolation, ReadTable
+from atomic_manifest.log.actions import CommitInfo, DomainMetadata, Metadata, Protocol, Txn
+from atomic_manifest.log.entry import Entry, decode, encode
+from tests.commit.actions import (
+    METADATA,
+    PROTOCOL,
+    add,
+    creation,
+    entries,
+    entry,
+    intent,
+    intents,
+    partitions,
+    remove,
+)
+
+WRITE_SERIALIZABLE = Isolation.WRITE_SERIALIZABLE
+
+
+def kinds(wanted, winner):
+    return [conflict.kind for conflict in check(wanted, winner)]
+
+
+def metadata(**fields):
+    defaults = {"id": "t", "schema_string": "s", "partition_columns": ["p"]}
+    return Metadata(**(defaults | fields))
+
+
+# --- 1: the table was created ---------------------------------------------------------------------
+
+
+def test_creating_a_table_conflicts_with_the_entry_that_created_it():
+    winner = entry(version=0, protocol=PROTOCOL, metadata=METADATA)
+    assert kinds(creation(), winner) == [ConflictKind.TABLE_CREATED]
+
+
+def test_creating_a_table_conflicts_with_a_first_entry_that_holds_nothing():
+    assert kinds(creation(), Entry(0)) == [ConflictKind.TABLE_CREATED]
+
+
+# --- 2: protocol ----------------------------------------------------------------------------------
+
+
+def test_any_writer_conflicts_with_another_protocol():
+    winner = entry(protocol=Protocol(min_reader_version=1, min_writer_version=4))
+    assert kinds(intent(add()), winner) == [ConflictKind.PROTOCOL_CHANGED]
+
+
+def test_an_append_does_not_conflict_with_the_same_protocol_written_again():
+    assert kinds(intent(add()), entry(protocol=PROTOCOL)) == []
+
+
+def test_a_metadata_change_conflicts_even_with_the_same_protocol_written_again():
+    winner = entry(protocol=PROTOCOL)
+    assert kinds(intent(metadata()), winner) == [ConflictKind.PROTOCOL_CHANGED]
+
+
+# --- 3: metadata ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"schema_string": "other"}, "the schema"),
+        ({"partition_columns": ["q"]}, "the partitioning"),
+        ({"configuration": {"delta.appendOnly": "true"}}, "delta.appendOnly"),
+        ({"configuration": {"delta.constraints.c": "x > 0"}}, "delta.constraints.c"),
+        ({"configuration": {"delta.isolationLevel": "x"}}, "delta.isolationLevel"),
+        ({"configuration": {"delta.enableChangeDataFeed": "true"}}, "enableChangeDataFeed"),
+        ({"configuration": {"delta.columnMapping.mode": "name"}}, "columnMapping"),
+    ],
+)
+def test_an_append_conflicts_with_metadata_that_a_writer_must_obey(change, named):
+    (conflict,) = check(intent(add()), entry(metadata=metadata(**change)))
+    assert conflict.kind is ConflictKind.METADATA_CHANGED
+    assert named in conflict.detail
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "a better word"},
+        {"name": "another"},
+        {"configuration": {"owner": "me"}},
+        {"configuration": {"delta.logRetentionDuration": "interval 1 day"}},
+        {"configuration": {"delta.checkpointInterval": "7"}},
+        {"configuration": {"delta.dataSkippingNumIndexedCols": "3"}},
+        {"configuration": {"delta.autoOptimize.autoCompact": "true"}},
+    ],
+)
+def test_a_harmless_metadata_change_stops_no_writer(change):
+    overwrite = intent(remove(), add(), reads=ReadTable())
+    assert kinds(overwrite, entry(metadata=metadata(**change))) == []
+
+
+def test_a_property_that_was_taken_away_conflicts_like_one_that_was_set():
+    constrained = metadata(configuration={"delta.constraints.c": "x > 0"})
+    wanted = intent(add(), base_metadata=constrained)
+    assert kinds(wanted, entry(metadata=metadata())) == [ConflictKind.METADATA_CHANGED]
+
+
+def test_two_metadata_changes_conflict_even_if_they_are_equal():
+    assert kinds(intent(metadata()), entry(metadata=metadata())) == [ConflictKind.METADATA_CHANGED]
+
+
+def test_every_difference_of_the_metadata_is_a_conflict_of_its_own():
+    winner = entry(
+        metadata=metadata(
+            schema_string="other",
+            partition_columns=[],
+            configuration={"delta.b": "1", "delta.a": "1"},
+        )
+    )
+    details = [conflict.detail for conflict in check(intent(add()), winner)]
+    assert details == [
+        "the schema was changed",
+        "the partitioning was changed",
+        "the property delta.a was changed",
+        "the property delta.b was changed",
+    ]
+
+
+# --- 4: delete-delete -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mine", [True, False])
+@pytest.mark.parametrize("theirs", [True, False])
+def test_two_removes_of_one_file_conflict_whether_or_not_they_change_data(mine, theirs):
+    wanted = intent(remove("a", data_change=mine))
+    winner = entry(removes=(remove("a", data_change=theirs),))
+    assert kinds(wanted, winner) == [ConflictKind.DELETE_DELETE]
+
+
+def test_removes_of_two_files_do_not_conflict():
+    assert kinds(intent(remove("a")), entry(removes=(remove("b"),))) == []
+
+
+# --- 5 and 6: what was read -----------------------------------------------------------------------
+
+
+def test_a_blind_append_conflicts_with_no_change_of_rows():
+    winner = entry(adds=(add("a"),), removes=(remove("b"),))
+    assert kinds(intent(add()), winner) == []
+
+
+def test_a_reader_of_the_table_conflicts_with_rows_that_were_removed():
+    winner = entry(removes=(remove("a", p="9"),))
+    assert kinds(intent(add(), reads=ReadTable()), winner) == [ConflictKind.DELETE_READ]
+
+
+def test_a_reader_of_the_table_conflicts_with_rows_that_were_added():
+    winner = entry(adds=(add("a", p="9"),), blind=True)
+    assert kinds(intent(add(), reads=ReadTable()), winner) == [ConflictKind.APPEND]
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "conflict"),
+    [
+        (partitions("1"), "1", True),
+        (partitions("1"), "2", False),
+        (partitions("1", "2"), "2", True),
+        (partitions(), "1", False),
+        (partitions(None), None, True),
+        (partitions(None), "1", False),
+    ],
+)
+def test_a_reader_of_partitions_conflicts_only_with_rows_of_those(read, written, conflict):
+    wanted = intent(add(), reads=read)
+    assert kinds(wanted, entry(adds=(add(p=written),))) == [ConflictKind.APPEND] * conflict
+    removed = entry(removes=(remove(p=written),))
+    assert kinds(wanted, removed) == [ConflictKind.DELETE_READ] * conflict
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(None, ""), ("", None)])
+def test_an_empty_partition_value_is_null_as_the_protocol_says(mine, theirs):
+    wanted = intent(add(), reads=partitions(mine))
+    assert kinds(wanted, entry(adds=(add(p=theirs),))) == [ConflictKind.APPEND]
+
+
+def test_a_remove_that_leaves_its_partition_out_counts_as_read():
+    winner = entry(removes=(remove("a", partition_values=None),))
+    assert kinds(intent(add(), reads=partitions("1")), winner) == [ConflictKind.DELETE_READ]
+
+
+@pytest.mark.parametrize("reads", [ReadTable(), partitions("1")])
+def test_a_reader_does_not_conflict_with_a_winner_that_only_moved_rows(reads):
+    compaction = entry(
+        adds=(add("a+b", data_change=False),),
+        removes=(remove("a", data_change=False), remove("b", data_change=False)),
+    )
+    assert kinds(intent(add(), reads=reads), compaction) == []
+
+
+# --- isolation ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("isolation", "blind", "conflict"),
+    [
+        (Isolation.SERIALIZABLE, True, True),
+        (Isolation.SERIALIZABLE, False, True),
+        (WRITE_SERIALIZABLE, False, True),
+        (WRITE_SERIALIZABLE, True, False),
+    ],
+)
+def test_only_write_serializable_lets_a_blind_append_pass(isolation, blind, conflict):
+    wanted = intent(remove("x"), reads=ReadTable(), isolation=isolation)
+    winner = entry(adds=(add("a"),), blind=blind)
+    assert kinds(wanted, winner) == [ConflictKind.APPEND] * conflict
+
+
+def test_write_serializable_does_not_excuse_a_missing_blind_append_flag():
+    wanted = intent(remove("x"), reads=ReadTable(), isolation=WRITE_SERIALIZABLE)
+    assert kinds(wanted, Entry(5, adds=(add("a"),))) == [ConflictKind.APPEND]
+
+
+def test_write_serializable_excuses_added_rows_and_not_removed_ones():
+    wanted = intent(add(), reads=ReadTable(), isolation=WRITE_SERIALIZABLE)
+    winner = entry(removes=(remove("a"),), blind=True)
+    assert kinds(wanted, winner) == [ConflictKind.DELETE_READ]
+
+
+def test_write_serializable_metadata_change_conflicts_with_rows_written_for_the_old_metadata():
+    wanted = intent(
+        metadata(schema_string="other"),
+        remove("x"),
+        reads=ReadTable(),
+        isolation=WRITE_SERIALIZABLE,
+    )
+    assert kinds(wanted, entry(adds=(add("a"),), blind=True)) == [ConflictKind.APPEND]
+
+
+# --- 7: domains -----------------------------------------------------------------------------------
+
+
+def test_setting_one_domain_twice_conflicts_and_two_domains_do_not():
+    wanted = intent(DomainMetadata(domain="m", configuration="1"))
+    same = entry(domain_metadata=(DomainMetadata(domain="m", configuration="2"),))
+    other = entry(domain_metadata=(DomainMetadata(domain="n", configuration="2"),))
+    assert kinds(wanted, same) == [ConflictKind.DOMAIN_METADATA]
+    assert kinds(wanted, other) == []
+
+
+# --- transactions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("app", "version", "repeats"),
+    [("x", 6, False), ("x", 7, True), ("x", 8, True), ("y", 7, False)],
+)
+def test_an_equal_or_later_transaction_of_the_same_application_is_a_repeat(app, version, repeats):
+    winner = entry(txns=(Txn(app_id="other", version=1), Txn(app_id=app, version=version)))
+    assert repeats_txn(intent(add(), txn=("x", 7)), winner) is repeats
+
+
+def test_an_intent_without_a_transaction_repeats_none():
+    assert not repeats_txn(intent(add()), entry(txns=(Txn(app_id="x", version=7),)))
+
+
+def test_a_repeated_transaction_is_no_conflict():
+    wanted = intent(Txn(app_id="x", version=7), add(), txn=("x", 7))
+    assert kinds(wanted, entry(txns=(Txn(app_id="x", version=7),))) == []
+
+
+# --- as a whole -----------------------------------------------------------------------------------
+
+
+def test_all_conflicts_are_returned_in_the_documented_order():
+    wanted = intent(
+        remove("a"), DomainMetadata(domain="m", configuration=""), reads=partitions("1")
+    )
+    winner = entry(
+        domain_metadata=(DomainMetadata(domain="m", configuration=""),),
+        adds=(add("new"),),
+        removes=(remove("a"), remove("b")),
+        metadata=metadata(schema_string="other"),
+        protocol=Protocol(min_reader_version=1, min_writer_version=3),
+    )
+    assert kinds(wanted, winner) == [
+        ConflictKind.PROTOCOL_CHANGED,
+        ConflictKind.METADATA_CHANGED,
+        ConflictKind.DELETE_DELETE,
+        ConflictKind.DELETE_READ,
+        ConflictKind.DELETE_READ,
+        ConflictKind.APPEND,
+        ConflictKind.DOMAIN_METADATA,
+    ]
+
+
+def test_a_conflict_names_its_version_and_what_met():
+    (conflict,) = check(intent(remove("a")), entry(version=12, removes=(remove("a"),)))
+    assert str(conflict) == ("ConcurrentDeleteDelete at version 12: both remove the file a")
+
+
+ORDER = list(ConflictKind)
+
+
+@given(intents, entries)
+def test_conflicts_always_come_in_the_order_of_the_rules(wanted, winner):
+    found = [ORDER.index(kind) for kind in kinds(wanted, winner)]
+    assert found == sorted(found)
+
+
+@given(intents, entries)
+def test_the_verdict_is_monotone(wanted, winner):
+    """However far an intent has come, and whenever it asks, its verdict on one entry is the same."""
+    verdict = check(wanted, winner)
+    later = dataclasses.replace(winner, version=winner.version + 100)
+    assert [(c.kind, c.detail) for c in check(wanted, later)] == [
+        (c.kind, c.detail) for c in verdict
+    ]
+    assert check(wanted, winner) == verdict
+
+
+@given(intents, entries, entries)
+def test_an_entry_that_holds_more_never_conflicts_less(wanted, winner, more):
+    """What makes one entry out of several commits safe: the union has every part's conflicts."""
+    union = dataclasses.replace(
+        winner,
+        adds=winner.adds + more.adds,
+        removes=winner.removes + more.removes,
+        domain_metadata=winner.domain_metadata + more.domain_metadata,
+        commit_info={"isBlindAppend": winner.blind_append and more.blind_append},
+    )
+    assert set(check(wanted, winner)) <= set(check(wanted, union))
+
+
+@given(intents, entries)
+def test_the_verdict_survives_the_way_through_bytes(wanted, winner):
+    """The same entry, as another process reads it, gets the same verdict."""
+    optional = [CommitInfo(fields={}), winner.protocol, winner.metadata]
+    actions = [a for a in optional if a is not None]
+    actions += [*winner.adds, *winner.removes, *winner.txns, *winner.domain_metadata]
+    read = decode(encode(actions), winner.version)
+    read = dataclasses.replace(read, commit_info=winner.commit_info)
+    assert check(wanted, read) == check(wanted, winner)
+    assert repeats_txn(wanted, read) == repeats_txn(wanted, winner)

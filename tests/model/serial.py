@@ -1,0 +1,78 @@
+"""Whether a log is a serial history: a second opinion that knows nothing of the conflict rules.
+
+The log is replayed. Each commit of a modelled writer must find the table, at the version where it
+landed, as it was at its base version: the files that it removes are there, the rows that it read are
+the same, the schema that its files were written for is still the table's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from atomic_manifest.commit.intent import (
+    NO_TABLE,
+    Intent,
+    Isolation,
+    ReadNothing,
+    ReadPartitions,
+    ReadTable,
+)
+from atomic_manifest.log.entry import Entry
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the table holds at one version."""
+
+    schema: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path to partition."""
+
+    def rows(self, reads: ReadTable | ReadPartitions) -> frozenset[str]:
+        """The rows that a read returns."""
+        return frozenset(
+            row
+            for path, p in self.files.items()
+            if isinstance(reads, ReadTable) or frozenset({("p", p)}) in reads.partitions
+            for row in path.split("+")
+        )
+
+    def after(self, entry: Entry) -> "Contents":
+        files = dict(self.files)
+        for remove in entry.removes:
+            files.pop(remove.path, None)
+        for add in entry.adds:
+            files[add.path] = add.partition_values["p"] or ""
+        after = replace(self, files=files)
+        return replace(after, schema=entry.metadata.schema_string) if entry.metadata else after
+
+
+def check_serial(log: Sequence[Entry], intents: Iterable[Intent]) -> None:
+    """Assert that every commit of `intents` in `log` could have been made where it landed."""
+    states = [Contents()]
+    for entry in log:
+        states.append(states[-1].after(entry))
+    by_id = {intent.commit_id: intent for intent in intents}
+    for entry in log:
+        for record in entry.commits:
+            if record.id in by_id:
+                _check_one(by_id[record.id], log, states, entry.version)
+
+
+def _check_one(
+    intent: Intent, log: Sequence[Entry], states: Sequence[Contents], version: int
+) -> None:
+    name = f"{intent.commit_id} at {version}"
+    base, before = states[intent.base_version + 1], states[version]
+    if intent.base_version == NO_TABLE:
+        assert version == 0, f"{name} created a table that existed"
+        return
+    assert base.schema == before.schema, f"{name} was written for another schema"
+    missing = intent.removed_paths - before.files.keys()
+    assert not missing, f"{name} removed {missing}, which were gone"
+    if isinstance(intent.reads, ReadNothing):
+        return
+    seen, there = base.rows(intent.reads), before.rows(intent.reads)
+    if intent.isolation is Isolation.WRITE_SERIALIZABLE and not intent.changes_metadata:
+        since = log[intent.base_version + 1 : version]
+        there -= {add.path for entry in since if entry.blind_append for add in entry.adds}
+    assert seen == there, f"{name} read {sorted(seen)}; where it landed were {sorted(there)}"
