@@ -6,7 +6,6 @@ alike; commits before the first round warm both up and are not counted.
 """
 
 import json
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,26 +14,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import obstore
-import pyarrow as pa
 import typer
-from obstore.store import S3Store
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.contestants import CONTESTANTS, Contestant
+from benchmarks.measuring import LATENCY_MS, quantile, request_counts, rows
 from benchmarks.modelled_s3 import ModelledS3, start_modelled_s3
 
-LATENCY_MS = {"put_ms": 30, "get_ms": 15, "list_ms": 30, "head_ms": 15, "delete_ms": 30}
 ROUND = 5
 WARM_UP = 2
-
-SHORT_NAMES = {
-    "PutObject": "PUT",
-    "GetObject": "GET",
-    "HeadObject": "HEAD",
-    "ListObjectsV2": "LIST",
-    "DeleteObject": "DELETE",
-}
+DEFAULT = ["atomic_manifest", "deltalake"]
 
 
 @dataclass(slots=True)
@@ -73,25 +63,6 @@ class Summary:
     requests_per_commit: dict[str, float]
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed."""
-    return ordered[math.ceil(share * len(ordered)) - 1]
-
-
-def rows(number: int, count: int = 1000) -> pa.Table:
-    """A small table of five columns."""
-    first = number * count
-    return pa.table(
-        {
-            "id": pa.array(range(first, first + count), pa.int64()),
-            "day": pa.array([number] * count, pa.int32()),
-            "amount": pa.array([i * 0.25 for i in range(count)], pa.float64()),
-            "name": pa.array([f"name-{i % 97}" for i in range(count)], pa.string()),
-            "paid": pa.array([i % 3 == 0 for i in range(count)], pa.bool_()),
-        }
-    )
-
-
 def add_files(server: ModelledS3, bucket: str, table: str, count: int) -> None:
     """Put `count` files into a new table's log as its version 1; the files themselves are not
     there, since an append reads none."""
@@ -114,27 +85,9 @@ def add_files(server: ModelledS3, bucket: str, table: str, count: int) -> None:
         }
         for number in range(count)
     ]
-    store = S3Store(
-        bucket,
-        endpoint=server.endpoint_url,
-        access_key_id=server.key,
-        secret_access_key=server.secret,
-        region=server.region,
-        client_options={"allow_http": True},
-    )
+    store = server.bucket_store(bucket)
     entry = "\n".join(map(json.dumps, [{"commitInfo": {"operation": "WRITE"}}, *actions]))
     obstore.put(store, f"{table}/_delta_log/{1:020}.json", entry.encode(), mode="create")
-
-
-def request_counts(server: ModelledS3) -> Counter[str]:
-    """Requests so far, by kind."""
-    return Counter(
-        {
-            f"{SHORT_NAMES.get(operation, operation)} {about}": count
-            for operation, counts in server.stats()["requests"].items()
-            for about, count in counts.items()
-        }
-    )
 
 
 def run_round(
@@ -210,7 +163,7 @@ def main(
     """Measure small appends from an open handle: ours against deltalake's."""
     if only and only not in CONTESTANTS:
         raise typer.BadParameter(f"{only!r} is none of {', '.join(CONTESTANTS)}")
-    names = [only] if only else list(CONTESTANTS)
+    names = [only] if only else DEFAULT
     summaries = measure(names, commits, files)
     console = Console()
     console.print(report(summaries, files))

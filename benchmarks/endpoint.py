@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from obstore.store import S3Store
+
 
 @dataclass(frozen=True)
 class S3Endpoint:
@@ -42,3 +44,25 @@ class S3Endpoint:
             "AWS_ALLOW_HTTP": "true",
             "aws_conditional_put": "etag",
         }
+
+    @property
+    def lance_options(self) -> dict[str, str]:
+        """The names of `lance`."""
+        return {
+            "aws_access_key_id": self.key,
+            "aws_secret_access_key": self.secret,
+            "aws_endpoint": self.endpoint_url,
+            "aws_region": self.region,
+            "allow_http": "true",
+        }
+
+    def bucket_store(self, bucket: str) -> S3Store:
+        """A plain client of one bucket, with no table library above it."""
+        return S3Store(
+            bucket,
+            endpoint=self.endpoint_url,
+            access_key_id=self.key,
+            secret_access_key=self.secret,
+            region=self.region,
+            client_options={"allow_http": True},
+        )

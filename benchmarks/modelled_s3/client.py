@@ -40,6 +40,10 @@ class ModelledS3(S3Endpoint):
         """
         self._ask("POST", "/_faults", json.dumps(faults).encode())
 
+    def set_rates(self, rates: Mapping[str, float]) -> None:
+        """Fail requests at random from now on, `{"lost": 0.01, "503": 0.01}`; none if empty."""
+        self._ask("POST", "/_rates", json.dumps(rates).encode())
+
     def new_bucket(self) -> str:
         """Create a fresh, empty bucket and return its name."""
         name = f"bucket-{next(_bucket_numbers)}"

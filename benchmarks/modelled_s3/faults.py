@@ -2,7 +2,8 @@
 
 A fault is named by what happens: `lost_before` (the connection is cut and nothing was done),
 `lost_after` (it is done, then the connection is cut), a status such as `503` (answered, not done) or
-`500_after` (done, and answered with an error all the same). `lost` is either of the first two.
+`500_after` (done, and answered with an error all the same). `lost` is either of the first two. At
+random, a 409 hits writes alone: S3 answers it to nothing else.
 """
 
 import random
@@ -21,6 +22,8 @@ CODES = {
     "501": "NotImplemented",
     "503": "SlowDown",
 }
+READS = frozenset(["GET", "HEAD", "LIST"])
+RANDOM_KINDS = frozenset(["lost", *CODES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,18 @@ class FaultPlan:
     """
 
     def __init__(self, rates: Mapping[str, float], methods: Iterable[str] = (), seed: int = 0):
-        self._rates = {kind: rate for kind, rate in rates.items() if rate > 0}
+        self.set_rates(rates)
         self._methods = frozenset(method.upper() for method in methods)
         self._random = random.Random(seed)
         self._script: list[Scripted] = []
         self.counts: Counter[str] = Counter()
+
+    def set_rates(self, rates: Mapping[str, float]) -> None:
+        """From now on, fail requests at random with these probabilities."""
+        unknown = rates.keys() - RANDOM_KINDS
+        if unknown:
+            raise ValueError(f"unknown kinds of random faults: {sorted(unknown)}")
+        self._rates = {kind: rate for kind, rate in rates.items() if rate > 0}
 
     def script(self, faults: Iterable[Mapping[str, Any]]) -> None:
         """Add scripted faults; the first in order that fits a request is the one that counts."""
@@ -124,8 +134,11 @@ class FaultPlan:
         draw = self._random.random()
         for kind, rate in self._rates.items():
             if draw < rate:
-                return (
-                    self._random.choice(("lost_before", "lost_after")) if kind == "lost" else kind
-                )
+                return self._specific(kind, method)
             draw -= rate
         return None
+
+    def _specific(self, kind: str, method: str) -> str | None:
+        if kind == "lost":
+            return self._random.choice(("lost_before", "lost_after"))
+        return None if kind == "409" and method in READS else kind

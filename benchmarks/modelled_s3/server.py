@@ -6,16 +6,19 @@ flight at once are ordered by those instants, as they would be at a service.
 
 Control, outside the S3 namespace (bucket names cannot start with `_`):
 
-* `GET /_stats`: what was asked, as `{"requests": {operation: {"log": n, "data": n}}, "statuses":
-  {...}, "faults": {...}, "bytes_in": n, "bytes_out": n}`; "log" are keys below `_delta_log/`.
+* `GET /_stats`: what was asked, as `{"requests": {operation: {kind: n}}, "statuses": {...}, "faults":
+  {...}, "bytes_in": n, "bytes_out": n, "cpu_seconds": s}`. The kind of a request is what it is about:
+  see `KINDS`. `cpu_seconds` is the processor time of this service.
 * `GET /_requests`: the last requests in order, as `[operation, key, status]` (0: cut off).
 * `POST /_reset`: forget objects, counts and scripted faults; `?keep=objects` keeps the objects.
 * `POST /_faults`: a JSON list of `Scripted` faults to add.
+* `POST /_rates`: the probabilities of random faults from now on, as JSON by kind.
 """
 
 import asyncio
 import json
 import signal
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,6 +35,16 @@ HOST = "127.0.0.1"
 REQUESTS_KEPT = 10_000
 CUT_OFF = 0
 
+# What a request is about, by the first folder here that its key names (of a listing: its prefix, of
+# a batched delete: any of its keys). The log is Delta's or, of Lance, its manifests.
+KINDS = {
+    "_delta_log": "log",
+    "_versions": "log",
+    "_transactions": "transactions",
+    "_atomic_manifest": "intents",
+}
+OTHER_KIND = "data"
+
 
 class Stats:
     """Counts of what was asked and answered."""
@@ -41,16 +54,21 @@ class Stats:
         self.statuses: Counter[str] = Counter()
         self.recent: deque[tuple[str, str, int]] = deque(maxlen=REQUESTS_KEPT)
         self.bytes_in = self.bytes_out = 0
+        self.cpu_before = time.process_time()
 
     def count(self, operation: Operation, call: Call, reply: Reply | None) -> None:
         """Take note of a request and its reply, None where it was cut off."""
         status = reply.status if reply else CUT_OFF
-        kind = "log" if "_delta_log" in call.about else "data"
-        self.requests[operation.name][kind] += 1
+        self.requests[operation.name][_kind(call)] += 1
         self.statuses[f"{operation.name} {status}"] += 1
         self.recent.append((operation.name, call.about, status))
         self.bytes_in += len(call.body)
         self.bytes_out += len(reply.body) if reply else 0
+
+
+def _kind(call: Call) -> str:
+    about = call.about or call.body.decode(errors="replace")
+    return next((kind for folder, kind in KINDS.items() if folder in about), OTHER_KIND)
 
 
 class ModelledService:
@@ -116,12 +134,14 @@ class ModelledService:
                     self._buckets = Buckets()
                 return _json({})
             case "POST", "_faults":
-                return self._script(call.body)
+                return self._plan(self._faults.script, call.body)
+            case "POST", "_rates":
+                return self._plan(self._faults.set_rates, call.body)
         return Reply(404)
 
-    def _script(self, body: bytes) -> Reply:
+    def _plan(self, change: Callable[[Any], None], body: bytes) -> Reply:
         try:
-            self._faults.script(json.loads(body))
+            change(json.loads(body))
         except (TypeError, ValueError) as error:
             return Reply(400, str(error).encode())
         return _json({})
@@ -133,6 +153,7 @@ class ModelledService:
             "faults": self._faults.counts,
             "bytes_in": self._stats.bytes_in,
             "bytes_out": self._stats.bytes_out,
+            "cpu_seconds": time.process_time() - self._stats.cpu_before,
         }
 
 

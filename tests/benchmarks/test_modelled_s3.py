@@ -206,13 +206,7 @@ def test_random_faults_come_from_the_seed(tmp_path):
     def trace() -> list[int]:
         with start_modelled_s3(fault_409=0.5, fault_on="put", seed=3) as server:
             bucket = server.new_bucket()
-            store = S3Store(
-                bucket,
-                endpoint=server.endpoint_url,
-                access_key_id=server.key,
-                secret_access_key=server.secret,
-                client_options={"allow_http": True},
-            )
+            store = server.bucket_store(bucket)
             for number in range(20):
                 try:
                     obstore.put(store, str(number), b"", mode="create")
@@ -223,6 +217,31 @@ def test_random_faults_come_from_the_seed(tmp_path):
     first = trace()
     assert {200, 409} == set(first)
     assert trace() == first
+
+
+def test_rates_can_be_set_while_it_runs_and_409_hits_writes_alone():
+    with start_modelled_s3() as server:
+        store = server.bucket_store(server.new_bucket())
+        obstore.put(store, "key", b"1")
+        server.set_rates({"409": 1.0})
+        with pytest.raises(AlreadyExistsError):
+            obstore.put(store, "other", b"2", mode="create")
+        assert obstore.get(store, "key").bytes() == b"1"
+        server.set_rates({})
+        obstore.put(store, "other", b"2", mode="create")
+        with pytest.raises(RuntimeError, match="unknown kinds of random faults"):
+            server.set_rates({"lost_before": 1.0})
+
+
+def test_stats_tell_what_requests_are_about(modelled_s3, client, bucket):
+    for key in ("t/_atomic_manifest/intents/1", "t/_versions/1.manifest", "t/_transactions/1.txn"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"")
+    intents = {"Objects": [{"Key": "t/_atomic_manifest/intents/1"}]}
+    client.delete_objects(Bucket=bucket, Delete=intents)
+    stats = modelled_s3.stats()
+    assert stats["requests"]["PutObject"] == {"intents": 1, "log": 1, "transactions": 1}
+    assert stats["requests"]["DeleteObjects"] == {"intents": 1}
+    assert stats["cpu_seconds"] > 0
 
 
 def test_stats_tell_log_from_data_and_reset_forgets(modelled_s3, store):
