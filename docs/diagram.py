@@ -3,7 +3,8 @@
 import sys
 from collections import defaultdict
 
-from atomic_manifest.commit.protocol import TRANSITIONS, Creating
+from atomic_manifest.commit.messages import Creating, Posting
+from atomic_manifest.commit.protocol import TRANSITIONS
 
 
 def diagram() -> str:
@@ -17,6 +18,7 @@ def diagram() -> str:
     lines = [
         "stateDiagram-v2",
         f"    [*] --> {Creating.__name__}",
+        f"    [*] --> {Posting.__name__}",
         *(f"    {a} --> {b}: {', '.join(events)}" for (a, b), events in arrows.items()),
         *(f"    {end} --> [*]" for end in ends),
     ]

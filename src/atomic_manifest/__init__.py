@@ -13,7 +13,7 @@ from atomic_manifest.version import VERSION
 if TYPE_CHECKING:
     from atomic_manifest import errors, store
     from atomic_manifest.commit.conflicts import Conflict, ConflictKind
-    from atomic_manifest.commit.protocol import Budget
+    from atomic_manifest.commit.messages import Budget
     from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
     from atomic_manifest.data.options import WriteOptions
     from atomic_manifest.dataset import write_dataset
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
         CommitOutcomeUnknown,
     )
     from atomic_manifest.log.history import HistoryRecord
+    from atomic_manifest.rerun import RunResult
     from atomic_manifest.table import Table, append
+    from atomic_manifest.transaction import Transaction
 
 __all__ = [
     "AtomicManifestError",
@@ -38,7 +40,9 @@ __all__ = [
     "HistoryRecord",
     "Resolution",
     "ResolutionState",
+    "RunResult",
     "Table",
+    "Transaction",
     "WriteOptions",
     "__version__",
     "append",
@@ -51,7 +55,7 @@ __version__ = VERSION
 
 _HOMES = {
     "AtomicManifestError": "errors",
-    "Budget": "commit.protocol",
+    "Budget": "commit.messages",
     "CommitConflict": "errors",
     "CommitContended": "errors",
     "CommitOutcomeUnknown": "errors",
@@ -61,7 +65,9 @@ _HOMES = {
     "HistoryRecord": "log.history",
     "Resolution": "commit.result",
     "ResolutionState": "commit.result",
+    "RunResult": "rerun",
     "Table": "table",
+    "Transaction": "transaction",
     "WriteOptions": "data.options",
     "append": "table",
     "write_dataset": "dataset",

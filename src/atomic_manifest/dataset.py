@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from atomic_manifest.commit.protocol import Budget
+from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.arrow_options import parquet_arguments, partition_columns
 from atomic_manifest.data.conform import conform

@@ -35,6 +35,14 @@ class Env(Protocol):
         ...
 
 
+class AsyncEnv(Env, Protocol):
+    """An `Env` whose pauses do not block the event loop."""
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Pause the calling task."""
+        ...
+
+
 class SystemEnv:
     """The machine's own clock and randomness; safe to share between threads."""
 
@@ -60,6 +68,12 @@ class SystemEnv:
     def sleep(self, seconds: float) -> None:
         """See `Env.sleep`."""
         time.sleep(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """See `AsyncEnv.sleep_async`."""
+        import asyncio  # noqa: PLC0415 - it costs as much as the store floor
+
+        await asyncio.sleep(seconds)
 
 
 SYSTEM = SystemEnv()

@@ -214,5 +214,9 @@ class CommitOutcomeUnknown(CommitError):
     versions: tuple[int, ...]
 
 
+class TransactionEnded(CommitError, RuntimeError):
+    """A transaction was used outside its `with` block; each is good for one block."""
+
+
 class TableIsAppendOnly(CommitError, PermissionError):
     """`delta.appendOnly` is set and the operation would remove rows."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from atomic_manifest.commit.committer import Committer
+from atomic_manifest.commit.messages import AlreadyCommitted, Budget, Committed
 from atomic_manifest.commit.plan import Plan, same_layout
-from atomic_manifest.commit.protocol import AlreadyCommitted, Budget, Committed
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.env import Env
 from atomic_manifest.errors import SchemaMismatch, TableNotFound

@@ -12,13 +12,19 @@ a part of the log's retention.
 
 import logging
 import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from atomic_manifest.commit.committer import Committer
+from atomic_manifest.commit.committer import Committer, Settled
+from atomic_manifest.commit.group import GroupCommitter
+from atomic_manifest.commit.messages import AlreadyCommitted, Budget
 from atomic_manifest.commit.plan import Plan
-from atomic_manifest.commit.protocol import Budget
-from atomic_manifest.commit.result import CommitResult
+from atomic_manifest.commit.result import CommitResult, version_or_raise
 from atomic_manifest.env import Env
+from atomic_manifest.errors import CommitConflict, NotFound
+from atomic_manifest.log.actions import Add
 from atomic_manifest.log.checkpoint import write_checkpoint
+from atomic_manifest.log.entry_io import read_entry
 from atomic_manifest.log.features import check_writable
 from atomic_manifest.log.retention import interval_ms
 from atomic_manifest.log.snapshot import Snapshot, load, refresh
@@ -41,15 +47,27 @@ class Handle:
         snapshot: Where to begin.
         env: Clock, randomness, ids and sleep.
         budget: Bounds of one commit.
+        is_latest: Whether `snapshot` was the newest just now. One that was not is as good as old: the
+            handle looks for the newest before it commits.
     """
 
-    def __init__(self, store: ObjectStore, snapshot: Snapshot, env: Env, budget: Budget) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        snapshot: Snapshot,
+        env: Env,
+        budget: Budget,
+        *,
+        is_latest: bool = True,
+    ) -> None:
         self.store = store
         self.env = env
         self._committer = Committer(store, env, budget)
         self._lock = threading.Lock()
+        self._group = GroupCommitter(self._committer, lambda: self._snapshot, self._committed)
         self._snapshot = snapshot
-        self._asked_at = env.now()
+        self._asked_at = env.now() if is_latest else float("-inf")
+        self._checkpointed = -1
 
     @property
     def snapshot(self) -> Snapshot:
@@ -73,25 +91,76 @@ class Handle:
 
     def recorded(self, txn: tuple[str, int] | None) -> CommitResult | None:
         """The result of a transaction that the handle's snapshot already holds."""
-        return _recorded(self._snapshot, txn)
+        return recorded(self._snapshot, txn)
 
     def commit(self, plan: Plan, snapshot: Snapshot, staged: Staged) -> CommitResult:
-        """Commit what was staged against `snapshot`, and move the handle there."""
-        current = self.writable()  # uploading may have taken longer than the log is kept
-        if current.version > snapshot.version and _same_rules(current, snapshot):
-            # Other threads moved the handle on meanwhile: no need to lose races they already lost.
-            snapshot = current
-        if (done := _recorded(snapshot, staged.txn)) is not None:
-            self._committer.discard(staged.adds)
-            return done
-        asked_at = self.env.now()
-        committed = self._committer.commit(plan, snapshot, staged.adds)
-        self._move_to(committed.snapshot, asked_at)
-        if not committed.already_committed:
-            self._checkpoint_if_due(committed.snapshot)
-        return result_of(
-            staged, committed.version, committed.attempts, repeated=committed.already_committed
-        )
+        """Commit what was staged against `snapshot`, and move the handle there.
+
+        Raises:
+            AtomicManifestError: As `version_or_raise`; the files of a commit that is certainly not in the
+                log are gone.
+        """
+        with self.discarding(staged.adds):
+            self.writable()  # uploading may have taken longer than the log is kept
+            result = self._acknowledge(self._group.commit(plan, snapshot), staged)
+        if result.already_committed:
+            self.discard(staged.adds)
+        return result
+
+    def commit_pinned(
+        self, plan: Plan, snapshot: Snapshot, staged: Staged, begun_at: float
+    ) -> CommitResult:
+        """Commit what depends on `snapshot` and no later one, and move the handle there.
+
+        Args:
+            plan: What to commit.
+            snapshot: What it was made from.
+            staged: Its files; they are the caller's to discard.
+            begun_at: When `snapshot` was given out by `writable`, by the clock of `env`.
+
+        Raises:
+            AtomicManifestError: As `version_or_raise`.
+        """
+        self._check_follows(snapshot, staged.commit_id, begun_at)
+        settled = self._committer.settle(plan, snapshot)
+        self._committed(settled.snapshot)
+        return self._acknowledge(settled, staged)
+
+    def discard(self, adds: Sequence[Add]) -> None:
+        """See `Committer.discard`."""
+        self._committer.discard(adds)
+
+    def discarding(self, adds: Sequence[Add]) -> AbstractContextManager[None]:
+        """See `Committer.discarding`."""
+        return self._committer.discarding(adds)
+
+    def _acknowledge(self, settled: Settled, staged: Staged) -> CommitResult:
+        version = version_or_raise(settled.outcome, staged.commit_id)
+        if isinstance(settled.outcome, AlreadyCommitted):
+            return result_of(staged, version, settled.attempts, repeated=True)
+        if settled.created:
+            self._checkpoint_if_due(settled.snapshot)
+        return result_of(staged, version, settled.attempts, combined=settled.combined)
+
+    def _check_follows(self, snapshot: Snapshot, commit_id: str, begun_at: float) -> None:
+        """Refuse an old snapshot if the log no longer holds what came after it (see the module)."""
+        if self.env.now() - begun_at <= self._fresh_seconds():
+            return
+        if self.refresh().version == snapshot.version:
+            return
+        version = snapshot.version + 1
+        try:
+            read_entry(self.store, version)
+        except NotFound as error:
+            raise CommitConflict(
+                f"version {version} was cleaned from the log: the transaction took too long",
+                commit_id=commit_id,
+                conflicts=(),
+                version=version,
+            ) from error
+
+    def _committed(self, snapshot: Snapshot) -> None:
+        self._move_to(snapshot, self.env.now())
 
     def _is_old(self) -> bool:
         return self.env.now() - self._asked_at > self._fresh_seconds()
@@ -108,9 +177,13 @@ class Handle:
 
     def _checkpoint_if_due(self, snapshot: Snapshot) -> None:
         """Maintenance after the commit, which stands whatever comes of this."""
+        with self._lock:
+            due = snapshot.version % checkpoint_interval(snapshot) == 0
+            if not due or snapshot.version <= self._checkpointed:
+                return
+            self._checkpointed = snapshot.version
         try:
-            if snapshot.version % checkpoint_interval(snapshot) == 0:
-                write_checkpoint(self.store, snapshot)
+            write_checkpoint(self.store, snapshot)
         except Exception as error:  # noqa: BLE001 - the commit stands, whatever this is
             _log.warning(
                 "no checkpoint of version %d in %s: %s", snapshot.version, self.store.url, error
@@ -124,7 +197,7 @@ def checkpoint_interval(snapshot: Snapshot) -> int:
 
 
 def result_of(
-    staged: Staged, version: int, attempts: int, *, repeated: bool = False
+    staged: Staged, version: int, attempts: int, *, repeated: bool = False, combined: bool = False
 ) -> CommitResult:
     """What the caller gets for a commit of `staged` that is in the log."""
     return CommitResult(
@@ -133,15 +206,13 @@ def result_of(
         files=0 if repeated else len(staged.adds),
         rows=0 if repeated else staged.rows,
         attempts=attempts,
+        combined=combined,
         already_committed=repeated,
     )
 
 
-def _recorded(snapshot: Snapshot, txn: tuple[str, int] | None) -> CommitResult | None:
+def recorded(snapshot: Snapshot, txn: tuple[str, int] | None) -> CommitResult | None:
+    """The result of a transaction that a snapshot already holds; None if it does not."""
     if txn is None or snapshot.txns.get(txn[0], txn[1] - 1) < txn[1]:
         return None
     return CommitResult(snapshot.version, "", 0, 0, attempts=0, already_committed=True)
-
-
-def _same_rules(one: Snapshot, other: Snapshot) -> bool:
-    return one.metadata == other.metadata and one.protocol == other.protocol

@@ -1,6 +1,6 @@
 """From a user's data to files that a commit can name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ class WriteRequest:
         options: Parquet and file layout.
         coerce_timestamps: Truncate timestamps finer than microseconds instead of refusing them.
         file_name: Name of the n-th file, given (n, commit id); None for the library's own names.
+        check: Looks at every batch before it is written, and raises if it may not be.
         on_staged: Last word on the staged files before they are planned.
         on_written: Told of the files, with their footers, once all are uploaded.
     """
@@ -36,6 +37,7 @@ class WriteRequest:
     options: WriteOptions = field(default_factory=WriteOptions)
     coerce_timestamps: bool = False
     file_name: Callable[[int, str], str] | None = None
+    check: Callable[[pa.RecordBatch], None] | None = None
     on_staged: Callable[[Staged], Staged] | None = None
     on_written: Callable[[Sequence[WrittenFile]], None] | None = None
 
@@ -68,6 +70,8 @@ def stage(
     commit_id = env.new_id()
     unix_ms = int(env.now() * 1000)
     fitting = conform(reader, schema, coerce_timestamps=request.coerce_timestamps)
+    if request.check is not None:
+        fitting = _checked(fitting, request.check)
     name = request.file_name
     files = write_files(
         store,
@@ -83,6 +87,17 @@ def stage(
         request.on_written(files.written)
     staged = Staged(commit_id, unix_ms, files.adds, files.rows, request.txn, request.user_info)
     return staged if request.on_staged is None else request.on_staged(staged)
+
+
+def _checked(
+    reader: pa.RecordBatchReader, check: Callable[[pa.RecordBatch], None]
+) -> pa.RecordBatchReader:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in reader:
+            check(batch)
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
 def check_partitioning(snapshot: Snapshot, asked: Sequence[str]) -> None:

@@ -8,20 +8,18 @@ they can be without reading all of the input. If an operation raises, nothing of
 its files are gone, except with `CommitOutcomeUnknown`, which says that it may be there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
-from atomic_manifest.commit.protocol import Budget
-from atomic_manifest.commit.resolve import fence, resolve
+from atomic_manifest.commit.messages import Budget
+from atomic_manifest.commit.resolve import resolve, revoke
 from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
-from atomic_manifest.data.filters import Filter, to_expression
+from atomic_manifest.data.filters import Filter
 from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.reader import to_dataset
 from atomic_manifest.data.source import open_source
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import (
@@ -33,29 +31,30 @@ from atomic_manifest.errors import (
 from atomic_manifest.first_write import create, write_first
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.checkpoint import write_checkpoint
-from atomic_manifest.log.history import HistoryRecord, history, version_at
+from atomic_manifest.log.history import version_at
 from atomic_manifest.log.snapshot import Snapshot, load
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
-from atomic_manifest.ops.overwrite import Overwrite
+from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
+from atomic_manifest.reading import Reading
+from atomic_manifest.rerun import RunResult, delete, overwrite_where, run
 from atomic_manifest.staging import WriteRequest, check_partitioning, stage
 from atomic_manifest.store import ObjectStore, open_store
-
-if TYPE_CHECKING:
-    import pandas as pd
+from atomic_manifest.transaction import Partitions, Transaction, check_scope
 
 Url: TypeAlias = str | PathLike[str]
+T = TypeVar("T")
 
 
-class Table:
+class Table(Reading):
     """A Delta table on an object store.
 
     Made by `Table.create` and `Table.open`. See the module docstring for what a handle is.
     """
 
     def __init__(self, handle: Handle, budget: Budget) -> None:
-        self._handle = handle
+        super().__init__(handle)
         self._budget = budget
 
     # --- getting a handle ---
@@ -118,7 +117,7 @@ class Table:
         Args:
             url: As for `create`.
             version: A version, or a time (a naive one is local time) whose last commit is meant.
-                None opens the latest.
+                None opens the latest. A write through the handle moves it to the latest first.
             storage_options: As for `create`.
             budget: As for `create`.
             env: As for `create`.
@@ -144,34 +143,9 @@ class Table:
 
     @classmethod
     def _load(cls, store: ObjectStore, version: int | None, env: Env, budget: Budget) -> Self:
-        return cls(Handle(store, load(store, version=version), env, budget), budget)
-
-    # --- what it is ---
-
-    @property
-    def url(self) -> str:
-        """Where the table is; holds no secret."""
-        return self._handle.store.url
-
-    @property
-    def version(self) -> int:
-        """The version this handle sees."""
-        return self._handle.snapshot.version
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The table's Arrow schema."""
-        return self._handle.snapshot.schema
-
-    @property
-    def partition_columns(self) -> tuple[str, ...]:
-        """Names of the partition columns, in order."""
-        return self._handle.snapshot.partition_columns
-
-    @property
-    def configuration(self) -> Mapping[str, str]:
-        """The table's properties."""
-        return self._handle.snapshot.configuration
+        snapshot = load(store, version=version)
+        handle = Handle(store, snapshot, env, budget, is_latest=version is None)
+        return cls(handle, budget)
 
     def __repr__(self) -> str:
         return f"Table({self.url!r}, version={self.version})"
@@ -223,19 +197,24 @@ class Table:
         self,
         data: Any,
         *,
+        where: Filter = None,
+        partitions: Partitions | None = None,
         txn: tuple[str, int] | None = None,
         commit_info: Mapping[str, Any] | None = None,
         options: WriteOptions | None = None,
         preserve_index: bool | None = None,
         coerce_timestamps: bool = False,
     ) -> CommitResult:
-        """Replace all rows of the table, in one commit; data without rows empties it.
+        """Replace rows in one commit: all of them, or those that `where` or `partitions` name.
 
         Of an overwrite and a concurrent append, either may come last in the log, and the table is what
-        that order gives: an overwrite never fails because of rows it replaces.
+        that order gives: an overwrite never fails because of rows it replaces. It takes its effect again
+        on what the others left, and uploads `data` once.
 
         Args:
-            data: As for `append`.
+            data: As for `append`. Without rows it only removes.
+            where: Replace the rows for which this is TRUE, as for `delete`. All of `data` must match.
+            partitions: `"dynamic"` replaces the partitions that `data` has rows of, and no others.
             txn: As for `append`.
             commit_info: As for `append`.
             options: As for `append`.
@@ -244,92 +223,141 @@ class Table:
 
         Raises:
             TableIsAppendOnly: The table forbids removing rows.
-            DataError, CommitError: As for `append`.
+            InvalidFilter: As for `delete`.
+            DataError: As for `append`; or rows that do not match `where`.
+            CommitError: As for `append`.
         """
         request = _request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
         snapshot = self._handle.writable()
+        check_scope(where, partitions, snapshot)
         if (done := self._handle.recorded(txn)) is not None:
             return done
+        if where is not None:
+            reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+            return overwrite_where(self._handle, reader, where, request)
         staged = self._stage(data, request, snapshot, preserve_index=preserve_index)
-        return self._handle.commit(Overwrite(staged), snapshot, staged)
+        if partitions is not None and not staged.adds and txn is None:
+            raise DataError("no rows, and so no partition to overwrite")
+        plan = Overwrite(staged) if partitions is None else replacing_partitions(staged)
+        return self._handle.commit(plan, snapshot, staged)
 
-    def _stage(
+    def delete(
+        self,
+        where: Filter,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+        options: WriteOptions | None = None,
+    ) -> CommitResult:
+        """Delete the rows for which `where` is TRUE; those for which it is NULL stay.
+
+        Files of which all rows match, by their partition or statistics, are removed unread. Files that
+        hold other rows too are written again without the matching ones. If no row matches, not in the
+        latest version either, nothing is committed and the result names the version. On a conflict the
+        rows are looked for again in the latest version, a bounded number of times.
+
+        Args:
+            where: Text such as `"day = '2026-01-01' AND trips < 10"`, or tuples as in
+                `pyarrow.parquet.read_table`. `"true"` is every row.
+            txn: As for `append`.
+            commit_info: As for `append`.
+            options: Layout of the files that are written again.
+
+        Returns:
+            The commit; `rows_deleted` says how many.
+
+        Raises:
+            TableIsAppendOnly: The table forbids removing rows.
+            InvalidFilter: It does not fit the table, or is an Arrow expression.
+            CommitError: As for `append`.
+        """
+        return delete(
+            self._handle,
+            where,
+            txn=_checked_txn(txn),
+            commit_info=commit_info or {},
+            options=options or WriteOptions(),
+        )
+
+    def transaction(
+        self,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+    ) -> Transaction:
+        """Read and write in one commit, for one `with` block.
+
+        As in:
+
+            with table.transaction() as tx:
+                left = tx.read(filter="item = 7")["stock"].to_pylist()
+                tx.overwrite({"item": [7], "stock": [left[0] - 1]}, where="item = 7")
+
+        The commit is made when the block ends, and refused if what was read has changed meanwhile; `run`
+        tries again by itself. An error in the block commits nothing.
+
+        Args:
+            txn: As for `append`; `tx.already_committed` tells whether the table records it.
+            commit_info: As for `append`.
+
+        Raises:
+            CommitConflict: At the end of the block: a concurrent commit changed what was read.
+            CommitError: At the end of the block, as for `append`.
+        """
+        return Transaction(self._handle, txn=_checked_txn(txn), commit_info=commit_info)
+
+    def run(
+        self,
+        body: Callable[[Transaction], T],
+        attempts: int = 10,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+    ) -> RunResult[T]:
+        """Call `body` with a transaction and commit it; on a conflict, again with a new one.
+
+        Each transaction sees the latest version after a conflict. `body` may be called several times
+        and should have no effects besides the transaction.
+
+        Args:
+            body: Takes the `Transaction`.
+            attempts: How often to call it at most.
+            txn: As for `append`; if the table records it, `body` is not called.
+            commit_info: As for `append`.
+
+        Returns:
+            What `body` returned at last, and the commit.
+
+        Raises:
+            CommitConflict, CommitContended: Of the last attempt.
+            CommitOutcomeUnknown: At once: the attempt may be in the log.
+            Exception: What `body` raises; nothing of it is committed.
+        """
+        return run(
+            self._handle, body, attempts=attempts, txn=_checked_txn(txn), commit_info=commit_info
+        )
+
+    def _reader(
         self, data: Any, request: WriteRequest, snapshot: Snapshot, *, preserve_index: bool | None
-    ) -> Staged:
-        reader = open_source(
+    ) -> pa.RecordBatchReader:
+        return open_source(
             data,
             schema=snapshot.schema,
             preserve_index=preserve_index,
             coerce_timestamps=request.coerce_timestamps,
         )
+
+    def _stage(
+        self, data: Any, request: WriteRequest, snapshot: Snapshot, *, preserve_index: bool | None
+    ) -> Staged:
         return stage(
             self._handle.store,
             self._handle.env,
-            reader,
+            self._reader(data, request, snapshot, preserve_index=preserve_index),
             schema=snapshot.schema,
             partition_by=snapshot.partition_columns,
             request=request,
         )
-
-    # --- reading ---
-
-    def to_dataset(self, filter: Filter = None) -> ds.Dataset:
-        """The handle's version as a `pyarrow.dataset.Dataset`.
-
-        Args:
-            filter: An expression, or DNF tuples as in `pyarrow.parquet.read_table`; files of
-                partitions that cannot match are left out.
-        """
-        snapshot = self._handle.snapshot
-        return to_dataset(
-            self._handle.store, snapshot, filter=to_expression(filter, snapshot.schema)
-        )
-
-    def to_arrow(self, columns: Sequence[str] | None = None, *, filter: Filter = None) -> pa.Table:
-        """Read into memory.
-
-        Args:
-            columns: Which, in which order; None for all.
-            filter: Only rows that match. As for `to_dataset`.
-        """
-        return self._scanner(columns, filter).to_table()
-
-    def to_batches(
-        self, columns: Sequence[str] | None = None, *, filter: Filter = None
-    ) -> pa.RecordBatchReader:
-        """Read as a stream of batches. Arguments as for `to_arrow`."""
-        return self._scanner(columns, filter).to_reader()
-
-    def to_pandas(
-        self, columns: Sequence[str] | None = None, *, filter: Filter = None, **options: Any
-    ) -> "pd.DataFrame":
-        """Read into a pandas frame.
-
-        Args:
-            columns: As for `to_arrow`.
-            filter: As for `to_arrow`.
-            **options: For `pyarrow.Table.to_pandas`.
-        """
-        frame: pd.DataFrame = self.to_arrow(columns, filter=filter).to_pandas(**options)
-        return frame
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The Arrow PyCapsule interface: `polars.DataFrame(table)` and the like."""
-        return self.to_batches().__arrow_c_stream__(requested_schema)
-
-    def files(self) -> pa.Table:
-        """The data files of the handle's version: path, partition values, size, statistics, ..."""
-        return self._handle.snapshot.files()
-
-    def history(self, limit: int | None = None) -> Iterator[HistoryRecord]:
-        """The commits in the log, the newest first; `limit` of them at most."""
-        return history(self._handle.store, limit=limit)
-
-    def _scanner(self, columns: Sequence[str] | None, filter: Filter) -> ds.Scanner:
-        expression = to_expression(filter, self._handle.snapshot.schema)
-        dataset = to_dataset(self._handle.store, self._handle.snapshot, filter=expression)
-        names = list(columns) if columns is not None else None
-        return dataset.scanner(columns=names, filter=expression)
 
     # --- the handle and its log ---
 
@@ -348,18 +376,19 @@ class Table:
         Args:
             commit: The commit's id, or the error that was raised for it (which also knows where it may
                 be, so that "not committed" can be told).
-            settle: If it is not in the log, occupy the next version with an entry that changes
-                nothing. Then no delayed request can land any more and the answer is final. Only for
-                a commit whose writer has stopped trying.
+            settle: If it is not in the log, commit an entry that changes nothing and revokes it.
+                Then no delayed request of its can land any more, and the answer is final.
         """
         unknown = commit if isinstance(commit, CommitOutcomeUnknown) else None
         commit_id = commit if isinstance(commit, str) else commit.commit_id
         store = self._handle.store
+        # Loaded first: whatever lands after this snapshot, the revocation meets on its way.
+        before = load(store) if settle else None
         found = resolve(store, commit_id, unknown.versions if unknown else None)
-        if found.state is not ResolutionState.OPEN or not settle:
+        if found.state is not ResolutionState.OPEN or before is None:
             return found
-        version = fence(store, self._handle.env, self._budget, load(store))
-        return resolve(store, commit_id, (version,))
+        revoke(store, self._handle.env, self._budget, before, commit_id)
+        return resolve(store, commit_id)
 
 
 def append(

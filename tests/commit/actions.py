@@ -1,5 +1,6 @@
 """Small actions, entries and intents, and hypothesis strategies of them, for the tests of this folder."""
 
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,10 +11,12 @@ from atomic_manifest.commit.intent import (
     Isolation,
     ReadNothing,
     ReadPartitions,
+    ReadRows,
     ReadTable,
 )
 from atomic_manifest.log.actions import Add, DomainMetadata, Metadata, Protocol, Remove, Txn
 from atomic_manifest.log.entry import Entry
+from atomic_manifest.log.predicate import And, Comparison, IsNull, Or, Predicate
 
 PROTOCOL = Protocol(min_reader_version=1, min_writer_version=2)
 METADATA = Metadata(id="t", schema_string="s", partition_columns=["p"])
@@ -30,6 +33,16 @@ def remove(path: str = "old", p: str | None = "1", **fields: Any) -> Remove:
 
 def partitions(*values: str | None) -> ReadPartitions:
     return ReadPartitions(frozenset(frozenset({("p", value)}) for value in values))
+
+
+def rows(predicate: Predicate) -> ReadRows:
+    return ReadRows(predicate, {"p": "string", "x": "long", "s": "string"})
+
+
+def stats(low: Any, high: Any, *, nulls: int = 0, column: str = "x") -> str:
+    """Statistics of a file of ten rows."""
+    bounds = {"minValues": {column: low}, "maxValues": {column: high}, "nullCount": {column: nulls}}
+    return json.dumps({"numRecords": 10, **bounds})
 
 
 def intent(*actions: Any, **fields: Any) -> Intent:
@@ -53,12 +66,16 @@ def entry(*, version: int = 5, blind: bool = False, **fields: Any) -> Entry:
 
 _paths = st.sampled_from(["a", "b", "c"])
 _values = st.sampled_from([None, "", "1", "2"])
-_adds = st.builds(add, _paths, _values, data_change=st.booleans())
+_stats = st.none() | st.builds(
+    stats, st.integers(0, 2), st.integers(2, 4), nulls=st.sampled_from([0, 10])
+)
+_adds = st.builds(add, _paths, _values, data_change=st.booleans(), stats=_stats)
 _removes = st.builds(
     remove,
     _paths,
     _values,
     data_change=st.booleans(),
+    stats=_stats,
     partition_values=st.none() | _values.map(lambda value: {"p": value}),
 )
 _txns = st.builds(Txn, app_id=st.sampled_from("xy"), version=st.integers(0, 3))
@@ -76,7 +93,17 @@ _metadatas = st.builds(
         st.sampled_from(["true", "false"]),
     ),
 )
-_reads = st.sampled_from([ReadNothing(), ReadTable(), partitions("1"), partitions(None, "2")])
+_p1, _x1 = Comparison("p", "=", "1"), Comparison("x", "<=", 1)
+_reads = st.sampled_from(
+    [
+        ReadNothing(),
+        ReadTable(),
+        partitions("1"),
+        partitions(None, "2"),
+        rows(And((_p1, _x1))),
+        rows(Or((_p1, IsNull("x")))),
+    ]
+)
 
 intents = st.builds(
     Intent,
@@ -93,7 +120,10 @@ intents = st.builds(
     base_protocol=_protocols,
     user_info=st.dictionaries(
         st.sampled_from(["who", "atomicManifest", "txnId"]),
-        st.none() | st.integers() | st.text(max_size=3) | st.floats(allow_nan=False),
+        st.none()
+        | st.integers()
+        | st.text(max_size=3)
+        | st.floats(allow_nan=False, allow_infinity=False),
     ),
 )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import given
 
@@ -9,6 +10,7 @@ from atomic_manifest.commit.conflicts import ConflictKind, check, repeats_txn
 from atomic_manifest.commit.intent import Isolation, ReadTable
 from atomic_manifest.log.actions import CommitInfo, DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.entry import Entry, decode, encode
+from atomic_manifest.log.predicate import And, Comparison, Everything, In, IsNull, Not, Nothing, Or
 from tests.commit.actions import (
     METADATA,
     PROTOCOL,
@@ -20,6 +22,8 @@ from tests.commit.actions import (
     intents,
     partitions,
     remove,
+    rows,
+    stats,
 )
 
 WRITE_SERIALIZABLE = Isolation.WRITE_SERIALIZABLE
@@ -199,6 +203,146 @@ def test_a_reader_does_not_conflict_with_a_winner_that_only_moved_rows(reads):
     assert kinds(intent(add(), reads=reads), compaction) == []
 
 
+# --- what was read, by a predicate ----------------------------------------------------------------
+
+P1, X5, X9 = Comparison("p", "=", "1"), Comparison("x", "=", 5), Comparison("x", ">=", 9)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "p", "statistics", "conflict"),
+    [
+        (P1, "1", None, True),
+        (P1, "2", None, False),
+        (P1, "2", stats(1, 9), False),
+        (P1, None, None, False),
+        (Not(P1), None, None, False),
+        (IsNull("p"), "", None, True),
+        (X5, "1", None, True),
+        (X5, "1", stats(1, 9), True),
+        (X5, "1", stats(6, 9), False),
+        (X5, "1", stats(5, 5, nulls=10), False),
+        (X5, "1", "not JSON", True),
+        (And((P1, X5)), "1", stats(6, 9), False),
+        (And((P1, X5)), "2", stats(5, 5), False),
+        (And((P1, X5)), "1", stats(5, 5), True),
+        (Or((P1, X5)), "2", stats(5, 5), True),
+        (Or((P1, X5)), "2", stats(6, 9), False),
+        (In("x", (1, 10)), "1", stats(2, 9), False),
+        (Comparison("unknown", "=", 1), "1", stats(1, 9), True),
+        (Everything(), "1", stats(1, 9), True),
+        (Nothing(), "1", None, False),
+    ],
+)
+def test_a_reader_of_rows_conflicts_only_with_files_that_may_hold_some(
+    predicate, p, statistics, conflict
+):
+    wanted = intent(add(), reads=rows(predicate))
+    added = entry(adds=(add(p=p, stats=statistics),))
+    assert kinds(wanted, added) == [ConflictKind.APPEND] * conflict
+    removed = entry(removes=(remove(p=p, stats=statistics),))
+    assert kinds(wanted, removed) == [ConflictKind.DELETE_READ] * conflict
+
+
+def test_a_remove_counts_as_read_unless_it_proves_the_contrary():
+    wanted = intent(add(), reads=rows(And((P1, X5))))
+    for fields, conflict in (
+        ({"partition_values": None}, True),
+        ({"partition_values": None, "stats": stats(1, 9)}, True),
+        ({"partition_values": None, "stats": stats(6, 9)}, False),
+        ({"partition_values": {"p": "2"}}, False),
+        ({"partition_values": {"p": "1"}}, True),
+        ({"partition_values": {}}, True),
+    ):
+        winner = entry(removes=(remove(**fields),))
+        assert kinds(wanted, winner) == [ConflictKind.DELETE_READ] * conflict
+
+
+def overwrite(old, new, predicate, **fields):
+    """`overwrite(where=predicate)`: the files that held such rows go, files of new ones come."""
+    return intent(*old, *new, reads=rows(predicate), **fields)
+
+
+def won(wanted, version=5):
+    """The entry that such a commit makes, as another writer reads it."""
+    read = decode(encode(wanted.actions), version)
+    return dataclasses.replace(read, commit_info={"isBlindAppend": False})
+
+
+def test_of_two_overwrites_of_the_same_rows_one_conflicts_with_the_other_delta_rs_3622():
+    """Both read p = '1' and x = 5; what one wrote the other would have had to replace."""
+    predicate = And((P1, X5))
+    first = overwrite([remove("old", stats=stats(1, 9))], [add("a", stats=stats(5, 5))], predicate)
+    second = overwrite([remove("old", stats=stats(1, 9))], [add("b", stats=stats(5, 5))], predicate)
+    expected = [ConflictKind.DELETE_DELETE, ConflictKind.DELETE_READ, ConflictKind.APPEND]
+    assert kinds(first, won(second)) == expected
+    assert kinds(second, won(first)) == expected
+
+
+def test_two_overwrites_of_rows_that_were_not_there_conflict_too_delta_rs_3622():
+    """Neither removes a file: what they read is all that tells."""
+    first = overwrite([], [add("a", p="1", stats=stats(5, 5))], X5)
+    second = overwrite([], [add("b", p="1", stats=stats(5, 5))], X5)
+    assert kinds(first, won(second)) == [ConflictKind.APPEND]
+    assert kinds(second, won(first)) == [ConflictKind.APPEND]
+
+
+def test_of_two_overwrites_that_read_what_the_other_wrote_one_conflicts_delta_rs_3622():
+    """Write skew: each moves the rows the other reads, in files of their own."""
+    to_2 = overwrite([remove("one", p="1")], [add("a", p="2")], P1)
+    to_1 = overwrite([remove("two", p="2")], [add("b", p="1")], Comparison("p", "=", "2"))
+    assert kinds(to_2, won(to_1)) == [ConflictKind.APPEND]
+    assert kinds(to_1, won(to_2)) == [ConflictKind.APPEND]
+
+
+def bare(file):
+    """A file of an unpartitioned table."""
+    return msgspec.structs.replace(file, partition_values={})
+
+
+def test_an_unpartitioned_table_has_no_conflict_where_statistics_prove_one_delta_7356():
+    low, high = Comparison("x", "<", 5), X9
+    deletes_low = overwrite(
+        [bare(remove("l", stats=stats(1, 4)))], [bare(add("a", stats=stats(2, 3)))], low
+    )
+    deletes_high = overwrite(
+        [bare(remove("h", stats=stats(9, 20)))], [bare(add("b", stats=stats(10, 11)))], high
+    )
+    assert kinds(deletes_low, won(deletes_high)) == []
+    assert kinds(deletes_high, won(deletes_low)) == []
+
+
+def test_an_unpartitioned_table_has_a_conflict_where_statistics_overlap_delta_7356():
+    low = Comparison("x", "<", 5)
+    wanted = overwrite([bare(remove("l", stats=stats(1, 4)))], [], low)
+    assert kinds(wanted, entry(adds=(bare(add(stats=stats(4, 20))),))) == [ConflictKind.APPEND]
+    assert kinds(wanted, entry(adds=(bare(add(stats=None)),))) == [ConflictKind.APPEND]
+
+
+def test_cut_text_proves_no_two_commits_disjoint():
+    """A maximum that was cut, with a tie-breaker too small, as old writers have it."""
+    flower = "a" * 32 + "\U0001f33c"
+    wanted = intent(add(), reads=rows(Comparison("s", "=", flower)))
+    cut = stats("a" * 32, "a" * 32 + "\ufffd", column="s")
+    assert kinds(wanted, entry(adds=(add(stats=cut),))) == [ConflictKind.APPEND]
+
+
+def test_a_compaction_conflicts_only_by_a_file_that_both_remove_delta_rs_3982():
+    compaction = entry(
+        adds=(add("a+b", data_change=False, stats=stats(1, 9)),),
+        removes=(remove("a", data_change=False), remove("b", data_change=False)),
+    )
+    assert kinds(overwrite([remove("c")], [add("d")], X5), compaction) == []
+    assert kinds(overwrite([remove("a")], [add("d")], X5), compaction) == [
+        ConflictKind.DELETE_DELETE
+    ]
+
+
+def test_write_serializable_lets_a_blind_append_of_rows_that_were_read_pass():
+    winner = entry(adds=(add(stats=stats(5, 5)),), blind=True)
+    assert kinds(overwrite([], [add()], X5, isolation=WRITE_SERIALIZABLE), winner) == []
+    assert kinds(overwrite([], [add()], X5), winner) == [ConflictKind.APPEND]
+
+
 # --- isolation ------------------------------------------------------------------------------------
 
 
@@ -258,7 +402,7 @@ def test_setting_one_domain_twice_conflicts_and_two_domains_do_not():
 )
 def test_an_equal_or_later_transaction_of_the_same_application_is_a_repeat(app, version, repeats):
     winner = entry(txns=(Txn(app_id="other", version=1), Txn(app_id=app, version=version)))
-    assert repeats_txn(intent(add(), txn=("x", 7)), winner) is repeats
+    assert repeats_txn(intent(Txn(app_id="x", version=7), add(), txn=("x", 7)), winner) is repeats
 
 
 def test_an_intent_without_a_transaction_repeats_none():

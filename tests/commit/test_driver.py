@@ -4,16 +4,10 @@ import threading
 
 import pytest
 
+from atomic_manifest.commit.combine import Candidate, render
 from atomic_manifest.commit.driver import run
-from atomic_manifest.commit.intent import ReadTable, render
-from atomic_manifest.commit.protocol import (
-    Budget,
-    Committed,
-    Conflicted,
-    GaveUp,
-    Rejected,
-    Unknown,
-)
+from atomic_manifest.commit.intent import ReadTable
+from atomic_manifest.commit.messages import Budget, Committed, Conflicted, GaveUp, Rejected, Unknown
 from atomic_manifest.errors import (
     CorruptLog,
     InvalidPath,
@@ -22,7 +16,7 @@ from atomic_manifest.errors import (
     StoreUnavailable,
     UnsupportedByStore,
 )
-from atomic_manifest.log.entry import decode, encode, entry_path
+from atomic_manifest.log.entry import decode, entry_path
 from atomic_manifest.store.conditions import IfAbsent
 from atomic_manifest.store.driver import Contended, ContendedCause, Refused, Unanswered, Written
 from atomic_manifest.store.memory import MemoryDriver
@@ -80,8 +74,7 @@ def others(memory, first, *entries):
     """Entries of somebody else, from version `first` on."""
     for version, actions in enumerate(entries, start=first):
         wanted = intent(*actions, commit_id=f"other-{version}")
-        body = encode(wanted.actions)
-        memory.put(entry_path(version), render(wanted, version, 0, body))
+        memory.put(entry_path(version), render([Candidate.of(wanted)], version, 0))
 
 
 def log(memory):
@@ -174,7 +167,7 @@ def test_an_error_that_is_not_the_stores_is_not_swallowed(memory, env):
 def test_the_budget_ends_with_an_unanswered_put_as_unknown(memory, env):
     store = Scripted(memory, put=[Unanswered(TIMEOUT)] * 3)
     report = run(intent(add()), store, env, Budget(attempts=3))
-    assert report.outcome == Unknown(5, TIMEOUT)
+    assert report.outcome == Unknown((5,), TIMEOUT)
     assert report.attempts == len(store.puts) == 3
 
 
@@ -226,7 +219,7 @@ def test_a_read_that_goes_unanswered_is_repeated_after_a_pause(memory, env):
 def test_a_read_that_is_denied_leaves_an_open_attempt_unknown(memory, env):
     denied = StorePermissionDenied("denied", path=entry_path(5))
     store = Scripted(memory, put=[Unanswered(TIMEOUT)], get=[denied, denied])
-    assert run(intent(add()), store, env, Budget()).outcome == Unknown(5, denied)
+    assert run(intent(add()), store, env, Budget()).outcome == Unknown((5,), denied)
 
 
 def test_an_object_that_is_no_entry_rejects_the_commit_and_names_the_file(memory, env):
@@ -254,7 +247,7 @@ def test_time_is_asked_of_the_environment_alone(memory):
     assert log(memory)[0].commit_info["timestamp"] == 1_700_000_000_000
 
 
-def test_sixteen_threads_get_sixteen_consecutive_versions(memory):
+def test_sixteen_threads_are_each_in_the_log_once_where_they_were_told(memory):
     barrier, reports, lock = threading.Barrier(16), [], threading.Lock()
 
     def commit(number):
@@ -269,9 +262,12 @@ def test_sixteen_threads_get_sixteen_consecutive_versions(memory):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(report.outcome.version for _, report in reports) == [*range(5, 21)]
+    found = log(memory)
+    assert sorted(record.id for entry in found for record in entry.commits) == sorted(
+        f"c{number}" for number in range(16)
+    )
     for number, report in reports:
-        assert log(memory)[report.outcome.version - 5].holds(f"c{number}")
+        assert found[report.outcome.version - 5].holds(f"c{number}")
 
 
 def test_the_scripted_store_is_a_real_one_otherwise(memory):

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomic_manifest.commit.intent import NO_TABLE, ReadTable, render
+from atomic_manifest.commit.combine import Candidate, render
+from atomic_manifest.commit.intent import NO_TABLE, ReadTable
 from atomic_manifest.log.actions import Txn
-from atomic_manifest.log.entry import decode, encode
+from atomic_manifest.log.entry import decode
 from tests.commit.actions import METADATA, PROTOCOL, add, creation, entries, intent, intents, remove
 
 
 def rendered(wanted, version=5):
-    return decode(render(wanted, version, 1234, encode(wanted.actions)), version)
+    return decode(render([Candidate.of(wanted)], version, 1234), version)
 
 
 @given(intents, st.integers(5, 99))
@@ -66,5 +67,5 @@ def test_user_fields_cannot_hide_the_commit_id():
 
 
 def test_every_line_of_the_entry_is_one_action():
-    lines = render(intent(add()), 5, 0, encode([add()])).splitlines()
+    lines = render([Candidate.of(intent(add()))], 5, 0).splitlines()
     assert [list(json.loads(line)) for line in lines] == [["commitInfo"], ["add"]]

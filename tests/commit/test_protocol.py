@@ -3,10 +3,9 @@
 import pytest
 
 from atomic_manifest.commit.intent import ReadTable
-from atomic_manifest.commit.protocol import (
+from atomic_manifest.commit.messages import (
     AlreadyCommitted,
     Budget,
-    CommitMachine,
     Committed,
     Conflicted,
     CreateEntry,
@@ -30,12 +29,15 @@ from atomic_manifest.commit.protocol import (
     Wait,
     Waited,
 )
+from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.errors import CorruptLog, StorePermissionDenied
-from atomic_manifest.log.actions import Txn
+from atomic_manifest.log.actions import DomainMetadata, Txn
 from atomic_manifest.log.entry import Entry, decode
 from tests.commit.actions import add, intent, partitions, remove
 
 TIMEOUT = TimeoutError("no answer")
+ALONE = intent(add(), DomainMetadata(domain="d", configuration="{}"))
+"""It may not share an entry, so that posting it is of no use."""
 DENIED = StorePermissionDenied("denied", path="entry")
 CORRUPT = CorruptLog("bad", path="entry", version=5)
 
@@ -115,12 +117,12 @@ def test_after_412_or_no_answer_looks_at_the_version_it_sent(event):
 def test_its_own_entry_after_412_or_no_answer_is_committed(event):
     scenario = Scenario().told(event)
     assert scenario.tell(read(scenario.own(), other(6))) == Committed(5)
-    assert scenario.machine.progress.winners == []
+    assert scenario.machine.progress.winners == ()
 
 
 def test_its_own_entry_is_found_among_the_commits_of_a_combined_entry():
     scenario = Scenario().told(Unanswered())
-    combined = Entry(5, commits=(intent(commit_id="first").record, scenario.intent.record))
+    combined = Entry(5, commits=(intent(commit_id="first").records[0], scenario.intent.records[0]))
     assert scenario.tell(read(combined)) == Committed(5)
 
 
@@ -174,7 +176,7 @@ def test_the_first_loss_costs_no_pause_either_when_the_tail_took_two_reads():
 
 
 def test_every_later_loss_costs_a_pause_of_up_to_one_measured_attempt():
-    scenario = Scenario(draw=0.5).told(EntryRefused(), read(other(5)))
+    scenario = Scenario(ALONE, draw=0.5).told(EntryRefused(), read(other(5)))
     for version in range(6, 12):
         scenario.tell(EntryRefused(), seconds=3.0)
         assert scenario.tell(read(other(version))) == Pausing(1.5, Creating())
@@ -182,7 +184,7 @@ def test_every_later_loss_costs_a_pause_of_up_to_one_measured_attempt():
 
 
 def test_a_lost_race_ends_the_doubling_of_pauses_because_the_log_moved():
-    scenario = Scenario(draw=0.5).told(EntryRefused(), read(other(5)))
+    scenario = Scenario(ALONE, draw=0.5).told(EntryRefused(), read(other(5)))
     assert pauses_of(scenario, 3) == [0.5, 1.0, 2.0]
     scenario.tell(EntryRefused(), seconds=1.0)
     assert scenario.tell(read(other(6))) == Pausing(0.5, Creating())
@@ -266,7 +268,7 @@ def test_409_or_429_may_come_from_its_own_copy_which_the_last_look_finds(event):
 @pytest.mark.parametrize("event", [EntryConflict409(), EntryThrottled()])
 def test_budget_end_at_409_or_429_with_the_version_still_free_is_unknown(event):
     scenario = Scenario(attempts=1).told(event)
-    assert scenario.tell(read()) == Unknown(5, None)
+    assert scenario.tell(read()) == Unknown((5,), None)
 
 
 @pytest.mark.parametrize("event", [EntryConflict409(), EntryThrottled()])
@@ -285,17 +287,17 @@ def test_a_first_put_that_is_denied_is_rejected():
 @pytest.mark.parametrize("doubt", [Unanswered(TIMEOUT), EntryRefused()])
 def test_a_put_that_is_denied_after_an_open_attempt_is_unknown(doubt):
     scenario = Scenario().told(doubt, read(), Waited())
-    assert scenario.tell(Failed(DENIED)) == Unknown(5, DENIED)
+    assert scenario.tell(Failed(DENIED)) == Unknown((5,), DENIED)
 
 
 @pytest.mark.parametrize("event", [EntryConflict409(), EntryThrottled()])
 def test_a_denial_after_409_or_429_is_unknown(event):
     scenario = Scenario().told(event, Waited())
-    assert scenario.tell(Failed(DENIED)) == Unknown(5, DENIED)
+    assert scenario.tell(Failed(DENIED)) == Unknown((5,), DENIED)
 
 
 def test_a_look_that_is_denied_after_an_open_attempt_is_unknown():
-    assert Scenario().told(Unanswered()).tell(Failed(DENIED)) == Unknown(5, DENIED)
+    assert Scenario().told(Unanswered()).tell(Failed(DENIED)) == Unknown((5,), DENIED)
 
 
 def test_a_look_that_is_denied_once_the_version_in_doubt_was_read_is_rejected():
@@ -308,7 +310,7 @@ def test_a_look_that_is_denied_once_the_version_in_doubt_was_read_is_rejected():
 
 def test_attempts_end_with_an_open_attempt_as_unknown():
     scenario = Scenario(attempts=1).told(Unanswered(TIMEOUT))
-    assert scenario.tell(read()) == Unknown(5, TIMEOUT)
+    assert scenario.tell(read()) == Unknown((5,), TIMEOUT)
 
 
 def test_attempts_end_between_two_races_as_given_up():
@@ -319,7 +321,7 @@ def test_attempts_end_between_two_races_as_given_up():
 
 def test_time_ends_with_an_open_attempt_as_unknown():
     scenario = Scenario(seconds=10).told(Unanswered(TIMEOUT))
-    assert scenario.tell(read(), seconds=10) == Unknown(5, TIMEOUT)
+    assert scenario.tell(read(), seconds=10) == Unknown((5,), TIMEOUT)
 
 
 def test_a_put_answered_after_the_end_of_time_is_still_looked_at():
@@ -335,7 +337,7 @@ def test_a_look_without_answer_is_repeated_after_a_pause():
 
 def test_time_ends_while_looking_for_an_open_attempt_as_unknown():
     scenario = Scenario(seconds=10).told(EntryRefused())
-    assert scenario.tell(Unanswered(TIMEOUT), seconds=10) == Unknown(5, TIMEOUT)
+    assert scenario.tell(Unanswered(TIMEOUT), seconds=10) == Unknown((5,), TIMEOUT)
 
 
 def test_time_ends_while_reading_far_behind_as_given_up():
@@ -354,7 +356,7 @@ def test_no_schedule_of_answers_sends_more_often_than_the_budget_allows():
             case Wait():
                 scenario.tell(Waited())
     assert scenario.machine.progress.sends == 7
-    assert scenario.machine.outcome == Unknown(5, None)
+    assert scenario.machine.outcome == Unknown((5,), None)
 
 
 # --- pauses ---------------------------------------------------------------------------------------

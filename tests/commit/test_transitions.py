@@ -2,14 +2,17 @@
 
 from collections import defaultdict
 from functools import cache
+from typing import get_args
 
-from atomic_manifest.commit.protocol import (
-    TRANSITIONS,
+import pytest
+
+from atomic_manifest.commit import progress
+from atomic_manifest.commit.messages import (
     AlreadyCommitted,
     Budget,
-    CommitMachine,
     Committed,
     Conflicted,
+    CreateEntry,
     Creating,
     EntriesRead,
     EntryConflict409,
@@ -18,23 +21,43 @@ from atomic_manifest.commit.protocol import (
     EntryRefused,
     EntryThrottled,
     Failed,
+    Following,
+    Gathering,
     GaveUp,
+    IntentPosted,
+    IntentsListed,
+    IntentsRead,
+    Listing,
+    ListIntents,
     Looking,
     Moment,
     Pausing,
+    Polling,
+    Posting,
+    PostIntent,
     ReadEntries,
+    ReadIntents,
     Rejected,
     Unanswered,
     Unknown,
+    Wait,
     Waited,
+    Working,
 )
+from atomic_manifest.commit.posted import FOLDER
+from atomic_manifest.commit.progress import Memory
+from atomic_manifest.commit.protocol import TRANSITIONS, CommitMachine
 from atomic_manifest.errors import CorruptLog, StorePermissionDenied
 from atomic_manifest.log.actions import Txn
-from atomic_manifest.log.entry import Entry
+from atomic_manifest.log.entry import CommitRecord, Entry
 from tests.commit.actions import add, intent, remove
 from tests.model.choices import Choices, explore
 
 DEPTH = 5
+OLDER = f"{FOLDER}/{0:020}-older.json"
+YOUNGER = f"{FOLDER}/{99:020}-younger.json"
+LATER = Moment(1.0, 0, 0.0)
+"""After the end of a follower's patience."""
 LATE = Moment(1e6, 0, 0.0)
 """After the end of every budget."""
 OUTCOMES = {Committed, AlreadyCommitted, Conflicted, GaveUp, Rejected, Unknown}
@@ -43,14 +66,23 @@ INTENT = intent(Txn(app_id="x", version=1), remove("a"), txn=("x", 1))
 
 def events(machine):
     """What can be reported to the machine in its state."""
-    if isinstance(machine.state, Creating):
-        yield from (EntryCreated(), EntryRefused(), EntryConflict409(), EntryThrottled())
-    elif isinstance(machine.state, Pausing):
-        yield Waited()
-        return
-    else:
-        yield from map(EntriesRead, _readable(machine.request))
-        yield EntryCorrupt(CorruptLog("bad", path="entry", version=5))
+    match machine.request:
+        case CreateEntry():
+            yield from (EntryCreated(), EntryRefused(), EntryConflict409(), EntryThrottled())
+        case PostIntent():
+            yield IntentPosted()
+        case ListIntents():
+            own = machine.progress.own.key
+            yield from map(IntentsListed, [(), (own,), (OLDER, own), (own, YOUNGER)])
+        case ReadIntents():
+            yield IntentsRead({})
+            return
+        case Wait():
+            yield Waited()
+            return
+        case ReadEntries():
+            yield from map(EntriesRead, _readable(machine.request))
+            yield EntryCorrupt(CorruptLog("bad", path="entry", version=5))
     yield Unanswered()
     yield Failed(StorePermissionDenied("denied", path="entry"))
 
@@ -63,29 +95,42 @@ def _readable(asked: ReadEntries):
     yield (INTENT.as_entry(first),)
     yield (Entry(first, txns=(Txn(app_id="x", version=1),)),)
     yield (Entry(first, removes=(remove("a"),)),)
+    yield (Entry(first, revoked=frozenset({INTENT.commit_id})),)
+    yield (Entry(first, commits=(CommitRecord("older", "WRITE"),)),)
 
 
 @cache
 def reached():
     """(state, event) to the states that it led to, over all sequences of events."""
     found = defaultdict(set)
+    for lifetime, led_losses in ((1, 4), (64, 1)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(progress, "LIFETIME", lifetime)
+            patch.setattr(progress, "_LED_LOSSES", led_losses)
+            _explore_into(found)
+    return dict(found)
+
+
+def _explore_into(found):
 
     def run(choices: Choices) -> None:
         moment = Moment(0.0, 0, 0.0)
-        machine = CommitMachine(INTENT, Budget(attempts=2), moment)
+        memory = Memory(contended=bool(choices.choose(2)))
+        machine = CommitMachine(INTENT, Budget(attempts=2), moment, memory)
         for _ in range(DEPTH):
             if machine.outcome is not None:
                 break
             possible = list(events(machine))
             event = possible[choices.choose(len(possible))]
-            if moment is not LATE and choices.choose(2):
-                moment = LATE
+            if moment is not LATE:
+                later = [LATER] if isinstance(machine.state, Polling) else []
+                moments = [moment, LATE, *later]
+                moment = moments[choices.choose(len(moments))]
             before = type(machine.state)
             machine.handle(event, moment)
             found[before, type(event)].add(type(machine.state))
 
     explore(run)
-    return dict(found)
 
 
 def test_every_declared_state_is_reached_and_no_other():
@@ -93,7 +138,7 @@ def test_every_declared_state_is_reached_and_no_other():
 
 
 def test_every_outcome_is_reached_and_takes_no_event():
-    assert set().union(*reached().values()) == OUTCOMES | {Creating, Looking, Pausing}
+    assert set().union(*reached().values()) == OUTCOMES | set(get_args(Working))
     assert not OUTCOMES & {state for state, _ in TRANSITIONS}
 
 
@@ -101,9 +146,14 @@ def test_a_state_takes_only_what_its_request_can_lead_to():
     taken = defaultdict(set)
     for state, event in TRANSITIONS:
         taken[state].add(event)
-    of_any_request = {Unanswered, Failed}
+    trouble = {Unanswered, Failed}
     assert taken == {
-        Creating: {EntryCreated, EntryRefused, EntryConflict409, EntryThrottled} | of_any_request,
-        Looking: {EntriesRead, EntryCorrupt} | of_any_request,
+        Creating: {EntryCreated, EntryRefused, EntryConflict409, EntryThrottled} | trouble,
+        Looking: {EntriesRead, EntryCorrupt} | trouble,
         Pausing: {Waited},
+        Posting: {IntentPosted} | trouble,
+        Listing: {IntentsListed} | trouble,
+        Gathering: {IntentsRead},
+        Following: {Waited},
+        Polling: {EntriesRead, EntryCorrupt} | trouble,
     }

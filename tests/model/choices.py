@@ -7,6 +7,9 @@ state is ever copied, and a failing run is reproduced by its sequence alone.
 
 from collections.abc import Callable, Sequence
 
+UNFINISHED = object()
+"""Returned by a run that was not worth going on with."""
+
 
 class Choices:
     """The choices of one run.
@@ -47,7 +50,7 @@ class CounterexampleError(AssertionError):
 
 
 def explore(run: Callable[[Choices], object]) -> int:
-    """Run with every sequence of choices; how many there are.
+    """Run with every sequence of choices; how many came to an end, so did not return UNFINISHED.
 
     Raises:
         CounterexampleError: At the first run that raises an `AssertionError`.
@@ -57,9 +60,8 @@ def explore(run: Callable[[Choices], object]) -> int:
     while script is not None:
         choices = Choices(script)
         try:
-            run(choices)
+            runs += run(choices) is not UNFINISHED
         except AssertionError as error:
             raise CounterexampleError(choices.taken, error) from error
-        runs += 1
         script = choices.following()
     return runs

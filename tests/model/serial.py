@@ -1,8 +1,9 @@
 """Whether a log is a serial history: a second opinion that knows nothing of the conflict rules.
 
-The log is replayed. Each commit of a modelled writer must find the table, at the version where it
-landed, as it was at its base version: the files that it removes are there, the rows that it read are
-the same, the schema that its files were written for is still the table's.
+The log is replayed, commit by commit: those in one entry took effect in its order. Each commit of a
+modelled writer must find the table, at the version where it landed, as it was at its base version: the
+files that it removes are there, the rows that it read are the same, the schema that its files were
+written for is still the table's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,16 +54,27 @@ def check_serial(log: Sequence[Entry], intents: Iterable[Intent]) -> None:
         states.append(states[-1].after(entry))
     by_id = {intent.commit_id: intent for intent in intents}
     for entry in log:
+        before, earlier = states[entry.version], []
         for record in entry.commits:
             if record.id in by_id:
-                _check_one(by_id[record.id], log, states, entry.version)
+                intent = by_id[record.id]
+                _check_one(intent, log, states[intent.base_version + 1], before, entry, earlier)
+                part = intent.as_entry(entry.version)
+                before = before.after(part)
+                earlier += [part] if intent.is_blind else []
 
 
 def _check_one(
-    intent: Intent, log: Sequence[Entry], states: Sequence[Contents], version: int
+    intent: Intent,
+    log: Sequence[Entry],
+    base: Contents,
+    before: Contents,
+    entry: Entry,
+    earlier: Sequence[Entry],
 ) -> None:
+    """`before` is the table as the commits ahead in the same `entry` left it; `earlier` the blind ones."""
+    version = entry.version
     name = f"{intent.commit_id} at {version}"
-    base, before = states[intent.base_version + 1], states[version]
     if intent.base_version == NO_TABLE:
         assert version == 0, f"{name} created a table that existed"
         return
@@ -74,5 +86,6 @@ def _check_one(
     seen, there = base.rows(intent.reads), before.rows(intent.reads)
     if intent.isolation is Isolation.WRITE_SERIALIZABLE and not intent.changes_metadata:
         since = log[intent.base_version + 1 : version]
-        there -= {add.path for entry in since if entry.blind_append for add in entry.adds}
+        blind = [*(e for e in since if e.blind_append), *earlier]
+        there -= {add.path for e in blind for add in e.adds}
     assert seen == there, f"{name} read {sorted(seen)}; where it landed were {sorted(there)}"

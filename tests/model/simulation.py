@@ -6,17 +6,18 @@ take time, arrive in any order, and meet faults at random; crashed writers are r
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from atomic_manifest.commit.intent import Intent, Isolation
-from atomic_manifest.commit.protocol import Budget, Committed, CreateEntry, Moment, Wait
+from atomic_manifest.commit.messages import Budget, Committed, Moment, Wait
+from atomic_manifest.commit.progress import Memory
 from tests.model import table
 from tests.model.serial import Contents
-from tests.model.world import PUT_FAULTS, READ_FAULTS, Fault, World, Writer, check_world
+from tests.model.world import Fault, World, Writer, check_world, faults_of
 
-ANSWER_SECONDS = (0.01, 0.15)
+ANSWER_SECONDS = (0.02, 0.3)
 TIMEOUT_SECONDS = 5.0
 LATEST_ARRIVAL_SECONDS = 60.0
 TXN_EVERY = 5
@@ -34,6 +35,8 @@ class Plan:
         commits: Of each writer, one after the other.
         fault_rate: Faults per request.
         budget: Of each commit.
+        latency: How long each kind of request takes at least and at most, in seconds.
+        appends: Whether all of them only append.
     """
 
     seed: int
@@ -41,6 +44,8 @@ class Plan:
     commits: int = 4
     fault_rate: float = 0.1
     budget: Budget = field(default_factory=lambda: Budget(attempts=40, seconds=120.0))
+    latency: Mapping[type, tuple[float, float]] = field(default_factory=dict)
+    appends: bool = False
 
 
 Step: TypeAlias = Callable[[], None]
@@ -63,11 +68,15 @@ class Simulation:
         self._order = 0
         self._started = 0
         self._states = [Contents()]
+        self._begun: dict[str, float] = {}
+        self.seconds: list[float] = []
 
     def run(self) -> "Simulation":
         """Run to the end, let everything arrive that was on its way, and check the world."""
         for _ in range(self.plan.writers):
-            self._at(self._random.uniform(0, 0.1), lambda: self._begin(self.plan.commits, 0))
+            self._at(
+                self._random.uniform(0, 0.1), lambda: self._begin(self.plan.commits, 0, Memory())
+            )
         while self._agenda:
             self.now, _, step = heapq.heappop(self._agenda)
             step()
@@ -82,12 +91,13 @@ class Simulation:
     def _moment_at(self, now: float, draw: float) -> Moment:
         return Moment(now, int(now * 1000), draw)
 
-    def _begin(self, commits: int, known: int) -> None:
+    def _begin(self, commits: int, known: int, memory: Memory) -> None:
         """Start the next commit of a writer that knows the log up to version `known`."""
         self._started += 1
         name = f"c{self._started}"
         moment = self._moment_at(self.now, self._random.random())
-        writer = self.world.start(self._intent(name, known), moment)
+        writer = self.world.start(self._intent(name, known), moment, memory)
+        self._begun[name] = self.now
         self.trace.append(f"{self.now:.6f} {name} begins at {known}")
         self._next(writer, commits)
 
@@ -99,15 +109,20 @@ class Simulation:
         elif isinstance(request, Wait):
             self._at(request.seconds, lambda: self._perform(writer, commits, None))
         else:
-            fault = self._fault(isinstance(request, CreateEntry))
+            fault = self._fault(faults_of(request))
             # The store acts at some time between the request and its answer.
-            delay = self._random.uniform(*ANSWER_SECONDS)
+            delay = self._half(request)
             self._at(delay, lambda: self._perform(writer, commits, fault))
 
-    def _fault(self, is_put: bool) -> Fault | None:
+    def _half(self, request: object) -> float:
+        """Half of the way to the store and back."""
+        least, most = self.plan.latency.get(type(request), ANSWER_SECONDS)
+        return self._random.uniform(least, most) / 2
+
+    def _fault(self, possible: Sequence[Fault]) -> Fault | None:
         if self._random.random() >= self.plan.fault_rate:
             return None
-        fault = self._random.choice(PUT_FAULTS if is_put else READ_FAULTS)
+        fault = self._random.choice(possible)
         # Being denied and crashing end a commit: were they as frequent, little else would happen.
         rare = fault in (Fault.DENIED, Fault.CRASHED) and self._random.random() < 0.8
         return Fault.LOST if rare else fault
@@ -115,7 +130,7 @@ class Simulation:
     def _perform(self, writer: Writer, commits: int, fault: Fault | None) -> None:
         request = writer.machine.request
         in_flight = len(self.world.flying)
-        event, told = self.world.execute(writer, fault), self._random.uniform(*ANSWER_SECONDS)
+        event, told = self.world.execute(writer, fault), self._half(request)
         for flying in self.world.flying[in_flight:]:
             late = self._random.uniform(0, LATEST_ARRIVAL_SECONDS)
             self._at(late, lambda flying=flying: self._land(flying))
@@ -134,21 +149,29 @@ class Simulation:
 
     def _land(self, flying: object) -> None:
         created = self.world.land(flying)
-        self.trace.append(f"{self.now:.6f} {flying.version} arrives late: {created}")
+        self.trace.append(f"{self.now:.6f} {type(flying).__name__} arrives late: {created}")
 
     def _finished(self, writer: Writer, commits: int) -> None:
         progress, outcome = writer.machine.progress, writer.machine.outcome
         self.trace.append(f"{self.now:.6f} {writer.intent.commit_id} ends: {outcome}")
-        known = progress.winners[-1].version if progress.winners else writer.intent.base_version
+        known = max(writer.intent.base_version, progress.version - 1)
         if isinstance(outcome, Committed):
             known = outcome.version
+        memory = Memory() if writer.crashed else progress.memory()
+        if writer.litter and self._random.random() >= self.plan.fault_rate:
+            flying = self.world.sweep(writer)
+            self._at(self._half(flying), lambda: self._land(flying))
+        if outcome is not None:
+            self.seconds.append(self.now - self._begun[writer.intent.commit_id])
         if commits > 1:
-            self._begin(commits - 1, known)
+            self._begin(commits - 1, known, memory)
 
     def _intent(self, name: str, known: int) -> Intent:
         """Something that can be wanted of the table as it is at version `known`."""
         for entry in self.world.log()[len(self._states) - 1 :]:
             self._states.append(self._states[-1].after(entry))
+        if self.plan.appends:
+            return table.intent(name, table.add(name), base=known)
         p = self._random.choice("12")
         files = sorted(path for path, at in self._states[known + 1].files.items() if at == p)
         some = files[: self._random.randint(0, 2)]

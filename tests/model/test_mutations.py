@@ -6,13 +6,13 @@ explorer has to say; the same explorer passes on the rules as they are (`test_ex
 
 import dataclasses
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
-from atomic_manifest.commit import conflicts, protocol
+from atomic_manifest.commit import combine, conflicts, progress, protocol
 from atomic_manifest.commit.intent import Isolation
-from atomic_manifest.commit.protocol import (
-    TRANSITIONS,
+from atomic_manifest.commit.messages import (
     AlreadyCommitted,
     Committed,
     Conflicted,
@@ -25,38 +25,26 @@ from atomic_manifest.commit.protocol import (
     Failed,
     GaveUp,
     Looking,
-    Pausing,
-    Progress,
+    Outcome,
     Rejected,
-    Transition,
     Unanswered,
-    Unknown,
+    Working,
 )
+from atomic_manifest.commit.progress import Progress
+from atomic_manifest.commit.protocol import TRANSITIONS, Transition
 from tests.model import table
 from tests.model.choices import CounterexampleError, explore
-from tests.model.exhaustive import schedule
+from tests.model.exhaustive import CONTENDED, schedule
 
-ANY_STATE = frozenset(
-    {
-        Creating,
-        Looking,
-        Pausing,
-        Committed,
-        AlreadyCommitted,
-        Conflicted,
-        GaveUp,
-        Rejected,
-        Unknown,
-    }
-)
+ANY_STATE = frozenset((*get_args(Working), *get_args(Outcome)))
 TXN = ("loader", 7)
 APPENDS = (table.append("A"), table.append("B"))
 ONE_TRANSACTION = (table.append("A", txn=TXN), table.append("B", txn=TXN))
 
 
-def assert_found(why, intents=APPENDS, *, attempts=2):
+def assert_found(why, intents=APPENDS, *, attempts=2, faults=2, **options):
     with pytest.raises(CounterexampleError, match=why):
-        explore(schedule(intents, faults=2, attempts=attempts))
+        explore(schedule(intents, faults=faults, attempts=attempts, **options))
 
 
 @pytest.fixture
@@ -87,13 +75,17 @@ def pass_by(*checks):
 
     def mutated(progress, entries):
         for entry in entries:
+            found = (check(progress._intent, entry) for check in checks)
+            outcome = next((o for o in found if o is not None), None)
+            if isinstance(outcome, Committed | GaveUp):
+                progress.final = entry
+                return outcome
             progress.in_doubt = False
-            progress.winners.append(entry)
-            for check in checks:
-                if (outcome := check(progress.intent, entry)) is not None:
-                    return outcome
+            progress.entries.append(entry)
             progress.version = entry.version + 1
             progress.data = b""
+            if outcome is not None:
+                return outcome
         return None
 
     return mutated
@@ -101,6 +93,10 @@ def pass_by(*checks):
 
 def own(intent, entry):
     return Committed(entry.version) if entry.holds(intent.commit_id) else None
+
+
+def revoked(intent, entry):
+    return GaveUp() if intent.commit_id in entry.revoked else None
 
 
 def repeated(intent, entry):
@@ -119,17 +115,30 @@ def test_the_unbroken_checks_pass(break_progress):
 
 def test_taking_412_for_a_loss_without_looking_for_the_own_id_is_found(break_progress):
     break_progress("pass_by", pass_by(repeated, conflicting))
-    assert_found(r"is in the log at \[\d, \d\]", attempts=4)
+    assert_found(r"is in the log \d times", attempts=4)
 
 
+@pytest.fixture
+def any_combination(monkeypatch):
+    """`combine` does not stand in for what `pass_by` leaves out."""
+    monkeypatch.setattr(combine, "_fate", lambda *_: combine._Fate.ELIGIBLE)
+
+
+@pytest.mark.usefixtures("any_combination")
 def test_skipping_the_conflict_check_is_found(break_progress):
     break_progress("pass_by", pass_by(own, repeated))
     assert_found("B at 2 removed", (table.drop_file("A"), table.drop_file("B")))
 
 
+@pytest.mark.usefixtures("any_combination")
 def test_skipping_the_transaction_check_is_found(break_progress):
     break_progress("pass_by", pass_by(own, conflicting))
     assert_found("a transaction was done twice", ONE_TRANSACTION)
+
+
+def test_a_writer_that_missed_a_conflict_is_stopped_by_combine(break_progress):
+    break_progress("pass_by", pass_by(own, repeated))
+    assert_found("own commit is not in the entry", (table.drop_file("A"), table.drop_file("B")))
 
 
 def test_looking_for_the_transaction_before_the_own_id_is_found(break_progress):
@@ -163,7 +172,7 @@ def test_taking_an_unanswered_put_for_a_failure_is_found(break_row):
 
 
 def test_taking_a_404_for_proof_that_nothing_landed_is_found(break_progress):
-    break_progress("stop", lambda _progress: GaveUp())
+    break_progress("uncertain", property(lambda _progress: False))
     assert_found(r"GaveUp\(\), but the log has it at \[\d\]")
 
 
@@ -174,9 +183,10 @@ def test_a_new_commit_id_for_every_version_is_found(break_progress):
     original = Progress.send
 
     def send(progress):
-        name = progress.intent.commit_id
+        intent = progress.own.intent
         if not progress.data and progress.sends:
-            progress.intent = dataclasses.replace(progress.intent, commit_id=f"{name}'")
+            renamed = dataclasses.replace(intent, commit_id=f"{intent.commit_id}'")
+            progress.own = dataclasses.replace(progress.own, intent=renamed)
         return original(progress)
 
     break_progress("send", send)
@@ -215,7 +225,7 @@ def test_resending_old_bytes_to_a_new_version_is_found(break_progress):
     ("event", "then"), [(EntryConflict409, Creating()), (EntryThrottled, Looking())]
 )
 def test_taking_409_or_429_for_proof_that_nothing_lands_is_found(break_row, event, then):
-    break_row(Creating, event, lambda progress, _state, _event: progress.pause(then))
+    break_row(Creating, event, lambda progress, _state, _event: protocol._pause(progress, then))
     assert_found(r"(GaveUp\(\)|Rejected\(.*\)), but the log has it at")
 
 
@@ -265,8 +275,98 @@ def test_a_conflict_rule_left_out_is_found(monkeypatch, rule, intents, why):
 
 
 def test_write_serializable_for_everybody_is_found(monkeypatch):
-    relaxed = lambda intent, entry: conflicts.check(  # noqa: E731
-        dataclasses.replace(intent, isolation=Isolation.WRITE_SERIALIZABLE), entry
-    )
-    monkeypatch.setattr(protocol, "check", relaxed)
+    def relaxed(intent, entry):
+        lower = dataclasses.replace(intent, isolation=Isolation.WRITE_SERIALIZABLE)
+        return conflicts.check(lower, entry)
+
+    monkeypatch.setattr(progress, "check", relaxed)
+    monkeypatch.setattr(combine, "check", relaxed)
     assert_found("A at 2 read", (table.overwrite_partition("A"), table.append("B")))
+
+
+# --- committing for others ------------------------------------------------------------------------
+
+BOTH = (CONTENDED, CONTENDED)
+DELETES = (table.delete("A"), table.delete("B"))
+
+
+def test_the_unbroken_combination_passes():
+    explore(schedule(DELETES, faults=1, attempts=1, memories=BOTH, seconds=3.0))
+
+
+def test_combining_without_looking_at_the_entries_is_found(monkeypatch):
+    monkeypatch.setattr(combine, "_fate", lambda *_: combine._Fate.ELIGIBLE)
+    assert_found(r"is in the log 2 times|but the log has it", memories=BOTH, faults=1)
+
+
+def test_including_what_is_in_the_log_already_is_found(monkeypatch):
+    original = combine.combine
+
+    def mutated(candidates, entries, version):
+        anonymous = [dataclasses.replace(entry, commits=()) for entry in entries]
+        return original(candidates, anonymous, version)
+
+    monkeypatch.setattr(progress, "combine", mutated)
+    assert_found(r"is in the log 2 times", memories=BOTH, faults=1)
+
+
+def test_a_leader_that_does_not_share_the_owners_verdict_is_found(monkeypatch):
+    monkeypatch.setattr(combine, "check", lambda _intent, _entry: ())
+    assert_found(
+        r"Conflicted.*but the log has it at|at \d removed", DELETES, memories=BOTH, faults=1
+    )
+
+
+def test_a_verdict_that_is_not_monotone_is_found(monkeypatch):
+    def forgetful(intent, entry):
+        """Only the entry right after the base can conflict."""
+        return conflicts.check(intent, entry) if entry.version == 1 else ()
+
+    monkeypatch.setattr(progress, "check", forgetful)
+    monkeypatch.setattr(combine, "check", forgetful)
+    assert_found(
+        r"at 2 removed|at 3 removed", (table.append("C", "2"), *DELETES), faults=0, attempts=3
+    )
+
+
+def test_two_conflicting_intents_in_one_entry_are_found(monkeypatch):
+    monkeypatch.setattr(combine._Shared, "_may_follow", lambda _shared, _intent: True)
+    readers = (table.delete("A", "a"), table.delete("B", "b"))
+    assert_found(r"(A|B) at 1 read", readers, memories=BOTH, faults=0)
+
+
+def test_giving_up_a_posted_intent_without_revoking_it_is_found(monkeypatch):
+    def forget(progress):
+        progress.posted = False
+        return False
+
+    monkeypatch.setattr(progress.Progress, "must_revoke", forget)
+    assert_found(
+        r"GaveUp\(\), but the log has it at", memories=BOTH, faults=1, attempts=1, seconds=1.0
+    )
+
+
+def test_including_a_revoked_intent_is_found(monkeypatch):
+    original = combine.combine
+
+    def mutated(candidates, entries, version):
+        kept = [dataclasses.replace(entry, revoked=frozenset()) for entry in entries]
+        return original(candidates, kept, version)
+
+    monkeypatch.setattr(progress, "combine", mutated)
+    assert_found(r"was revoked and is in the log", memories=BOTH, faults=2, attempts=1, seconds=1.0)
+
+
+def test_including_an_expired_intent_is_found(monkeypatch):
+    original = combine.combine
+
+    def mutated(candidates, entries, version):
+        return original(
+            [candidates[0], *(dataclasses.replace(c, expires=None) for c in candidates[1:])],
+            entries,
+            version,
+        )
+
+    monkeypatch.setattr(progress, "LIFETIME", 1)
+    monkeypatch.setattr(progress, "combine", mutated)
+    assert_found(r"Unknown.*, but it is at", memories=BOTH, faults=2, attempts=1, seconds=3.0)

@@ -2,7 +2,8 @@
 
 A network can lose a request or its answer, hold a PUT back and let it land at any later time, deliver
 it twice, or answer for one copy while another is still on its way. The store evaluates the condition
-each time a copy arrives. Nothing else happens to objects: they are created whole, and never change.
+each time a copy arrives. Entries are created whole, and never change. Posted intents are put without a
+condition, and deleted by writers that have come to their end, at once, late or never.
 """
 
 from collections import Counter
@@ -10,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
+from typing import TypeAlias
 
 from atomic_manifest.commit.intent import NO_TABLE, Intent
-from atomic_manifest.commit.protocol import (
+from atomic_manifest.commit.messages import (
     AlreadyCommitted,
     Budget,
-    CommitMachine,
     Committed,
     CreateEntry,
     EntriesRead,
@@ -25,13 +26,21 @@ from atomic_manifest.commit.protocol import (
     EntryThrottled,
     Event,
     Failed,
+    IntentPosted,
+    IntentsListed,
+    IntentsRead,
+    ListIntents,
     Moment,
+    PostIntent,
     ReadEntries,
+    ReadIntents,
     Unanswered,
     Unknown,
     Wait,
     Waited,
 )
+from atomic_manifest.commit.progress import Memory
+from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.errors import StorePermissionDenied
 from atomic_manifest.log.entry import Entry, decode
 from tests.model.serial import check_serial
@@ -69,16 +78,60 @@ class Fault(Enum):
     """The writer is gone; what it just sent may arrive at any later time."""
 
 
-PUT_FAULTS = tuple(fault for fault in Fault if fault is not Fault.STALE)
+ENTRY_FAULTS = tuple(fault for fault in Fault if fault is not Fault.STALE)
+POST_FAULTS = (
+    Fault.LOST,
+    Fault.REPLY_LOST,
+    Fault.DELAYED,
+    Fault.DUPLICATED,
+    Fault.DENIED,
+    Fault.CRASHED,
+)
 READ_FAULTS = (Fault.LOST, Fault.STALE, Fault.DENIED, Fault.CRASHED)
+LIST_FAULTS = READ_FAULTS
+GATHER_FAULTS = (Fault.LOST, Fault.STALE, Fault.CRASHED)
+
+
+def faults_of(request: object) -> tuple[Fault, ...]:
+    """What may happen to a request."""
+    match request:
+        case CreateEntry():
+            return ENTRY_FAULTS
+        case PostIntent():
+            return POST_FAULTS
+        case ReadEntries():
+            return READ_FAULTS
+        case ListIntents():
+            return LIST_FAULTS
+        case ReadIntents():
+            return GATHER_FAULTS
+    return ()
 
 
 @dataclass(frozen=True)
-class Flying:
-    """A PUT that left its writer and has not arrived."""
+class FlyingEntry:
+    """The PUT of an entry that left its writer and has not arrived."""
 
     version: int
     data: bytes
+
+
+@dataclass(frozen=True)
+class FlyingIntent:
+    """The PUT of an intent that left its writer and has not arrived."""
+
+    key: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class FlyingDelete:
+    """A batch of deletions that has not been carried out."""
+
+    keys: tuple[str, ...]
+
+
+Flying: TypeAlias = FlyingEntry | FlyingIntent | FlyingDelete
 
 
 @dataclass
@@ -88,35 +141,51 @@ class Writer:
     intent: Intent
     machine: CommitMachine
     crashed: bool = False
-    sent: dict[int, bytes] = field(default_factory=dict)
+    sent: dict[tuple[int, bool], bytes] = field(default_factory=dict)
+    """What was sent to a version, as a commit and as a revocation."""
+    swept: bool = False
 
     @property
     def active(self) -> bool:
         return not self.crashed and self.machine.request is not None
 
+    @property
+    def litter(self) -> tuple[str, ...]:
+        """What it has yet to delete."""
+        done = self.machine.outcome is not None and not self.swept and not self.crashed
+        return self.machine.progress.litter if done else ()
+
 
 class World:
-    """A log, its writers, and what is on its way between them.
+    """A log, posted intents, writers, and what is on its way between them.
 
     Args:
         intents: One writer each.
         budget: Of every writer.
         moment: When they start.
+        memories: What each writer remembers; nothing for those beyond the end.
     """
 
-    def __init__(self, intents: Sequence[Intent], budget: Budget, moment: Moment) -> None:
+    def __init__(
+        self,
+        intents: Sequence[Intent],
+        budget: Budget,
+        moment: Moment,
+        memories: Sequence[Memory] = (),
+    ) -> None:
         self.objects: dict[int, bytes] = {}
         if all(intent.base_version != NO_TABLE for intent in intents):
             self.objects[0] = FIRST_ENTRY
+        self.posted: dict[str, bytes] = {}
         self.flying: list[Flying] = []
         self.budget = budget
         self.writers: list[Writer] = []
-        for intent in intents:
-            self.start(intent, moment)
+        for number, intent in enumerate(intents):
+            self.start(intent, moment, memories[number] if number < len(memories) else None)
 
-    def start(self, intent: Intent, moment: Moment) -> Writer:
+    def start(self, intent: Intent, moment: Moment, memory: Memory | None = None) -> Writer:
         """Let one more writer begin."""
-        writer = Writer(intent, CommitMachine(intent, self.budget, moment))
+        writer = Writer(intent, CommitMachine(intent, self.budget, moment, memory))
         self.writers.append(writer)
         return writer
 
@@ -131,10 +200,37 @@ class World:
         else:
             writer.machine.handle(event, moment)
 
+    def sweep(self, writer: Writer) -> FlyingDelete:
+        """The writer has come to its end, and deletes what it has to."""
+        flying = FlyingDelete(writer.litter)
+        writer.swept = True
+        self.flying.append(flying)
+        return flying
+
     def land(self, flying: Flying) -> bool:
-        """A held-back PUT arrives; whether its condition held."""
+        """What was held back arrives; whether it changed anything."""
         self.flying.remove(flying)
-        return self._put(flying.version, flying.data)
+        match flying:
+            case FlyingEntry(version, data):
+                return self._put(version, data)
+            case FlyingIntent(key, data):
+                self.posted[key] = data
+                return True
+            case FlyingDelete(keys):
+                there = self.posted.keys() & set(keys)
+                for key in there:
+                    del self.posted[key]
+                return bool(there)
+
+    def matters(self, flying: Flying) -> bool:
+        """Whether it would change anything if it arrived now."""
+        match flying:
+            case FlyingEntry(version):
+                return version not in self.objects
+            case FlyingIntent(key, data):
+                return self.posted.get(key) != data
+            case FlyingDelete(keys):
+                return any(key in self.posted for key in keys)
 
     def log(self) -> list[Entry]:
         """The whole log, decoded."""
@@ -152,19 +248,31 @@ class World:
         """Let the writer's request do what it does to the store; what it will be told of it."""
         match writer.machine.request:
             case CreateEntry(version, data):
-                same = writer.sent.setdefault(version, data)
-                assert same == data, f"{writer.intent.commit_id} sent other bytes to {version}"
-                assert len(self.objects) >= version, f"{version} was sent before the one below"
-                info = decode_once(data, version).commit_info or {}
-                assert info.get("readVersion", NO_TABLE) == version - 1, (
-                    f"the entry sent to {version} says that it read version {info['readVersion']}"
-                )
+                self._check_sent(writer, version, data)
                 return self._create(version, data, fault)
             case ReadEntries(first, count):
                 return self._read(first, count, fault)
+            case PostIntent(key, data):
+                return self._post(key, data, fault)
+            case ListIntents():
+                return self._list(fault)
+            case ReadIntents(keys):
+                found = {key: self.posted[key] for key in keys if key in self.posted}
+                missing = fault in (Fault.LOST, Fault.STALE, Fault.CRASHED)
+                return IntentsRead(dict(list(found.items())[1:]) if missing else found)
             case Wait():
                 return Waited()
         raise AssertionError("a writer without a request was scheduled")
+
+    def _check_sent(self, writer: Writer, version: int, data: bytes) -> None:
+        entry = decode_once(data, version)
+        same = writer.sent.setdefault((version, bool(entry.revoked)), data)
+        assert same == data, f"{writer.intent.commit_id} sent other bytes to {version}"
+        assert len(self.objects) >= version, f"{version} was sent before the one below"
+        info = entry.commit_info or {}
+        assert info.get("readVersion", NO_TABLE) == version - 1, (
+            f"the entry sent to {version} says that it read version {info['readVersion']}"
+        )
 
     def _create(self, version: int, data: bytes, fault: Fault | None) -> Event:
         if fault in _EXECUTED:
@@ -172,7 +280,7 @@ class World:
             again = fault is Fault.REPEATED and self._put(version, data)
             created = again if fault is Fault.REPEATED else first
         if fault in _STILL_FLYING:
-            self.flying.append(Flying(version, data))
+            self.flying.append(FlyingEntry(version, data))
         match fault:
             case None | Fault.DUPLICATED | Fault.REPEATED:
                 return EntryCreated() if created else EntryRefused()
@@ -193,6 +301,23 @@ class World:
         found = [decode_once(self.objects[version], version) for version in range(first, end)]
         return EntriesRead(tuple(found[:-1] if fault is Fault.STALE else found))
 
+    def _post(self, key: str, data: bytes, fault: Fault | None) -> Event:
+        if fault in _EXECUTED:
+            self.posted[key] = data
+        if fault in _STILL_FLYING:
+            self.flying.append(FlyingIntent(key, data))
+        if fault is Fault.DENIED:
+            return Failed(StorePermissionDenied("denied", path="intent"))
+        return IntentPosted() if fault in (None, Fault.DUPLICATED) else Unanswered()
+
+    def _list(self, fault: Fault | None) -> Event:
+        if fault is Fault.DENIED:
+            return Failed(StorePermissionDenied("denied", path="intents"))
+        if fault in (Fault.LOST, Fault.CRASHED):
+            return Unanswered()
+        keys = sorted(self.posted)
+        return IntentsListed(tuple(keys[:-1] if fault is Fault.STALE else keys))
+
 
 _EXECUTED = (None, Fault.REPLY_LOST, Fault.DUPLICATED, Fault.REPEATED)
 _STILL_FLYING = (
@@ -207,27 +332,37 @@ _STILL_FLYING = (
 def check_world(world: World) -> None:
     """Assert everything that must hold once all that was on its way has arrived."""
     log = world.log()
+    named = Counter(record.id for entry in log for record in entry.commits)
+    for name, times in named.items():
+        assert times == 1, f"{name} is in the log {times} times"
+    at = {record.id: entry.version for entry in log for record in entry.commits}
     places = {
-        writer.intent.commit_id: [e.version for e in log if e.holds(writer.intent.commit_id)]
-        for writer in world.writers
+        name: [at[name]] if name in at else []
+        for name in (writer.intent.commit_id for writer in world.writers)
     }
+    for entry in log:
+        both = {name for name in entry.revoked if name in at}
+        assert not both, f"{both} was revoked and is in the log"
     for writer in world.writers:
         _check_outcome(writer, places[writer.intent.commit_id], log)
-        assert writer.machine.progress.sends <= world.budget.attempts, "too many attempts"
+        sends = writer.machine.progress.sends
+        assert sends <= world.budget.attempts + _REVOCATIONS, "too many attempts"
     intents = [writer.intent for writer in world.writers]
     done = Counter(i.txn for i in intents if i.txn is not None and places[i.commit_id])
     assert all(times == 1 for times in done.values()), f"a transaction was done twice: {done}"
     check_serial(log, intents)
 
 
+_REVOCATIONS = 10
+
+
 def _check_outcome(writer: Writer, versions: list[int], log: list[Entry]) -> None:
     name, outcome = writer.intent.commit_id, writer.machine.outcome
-    assert len(versions) <= 1, f"{name} is in the log at {versions}"
     match outcome:
         case Committed(version):
             assert versions == [version], f"{name}: {outcome}, but the log has it at {versions}"
-        case Unknown(version):
-            assert versions in ([], [version]), f"{name}: {outcome}, but it is at {versions}"
+        case Unknown(possible):
+            assert set(versions) <= set(possible), f"{name}: {outcome}, but it is at {versions}"
         case None:
             assert writer.crashed, f"{name} has no outcome"
         case _:

@@ -35,7 +35,7 @@ def check_writers(url: str, options: dict) -> None:
     ]
     assert len(acknowledged) == WRITERS * COMMITS
     assert sorted(in_log) == sorted(acknowledged)
-    assert sorted(version for version, _ in in_log) == list(range(1, WRITERS * COMMITS + 1))
+    assert {version for version, _ in in_log} == set(range(1, table.version + 1))
     rows = table.to_arrow()
     seen = Counter(zip(rows["writer"].to_pylist(), rows["number"].to_pylist(), strict=True))
     assert seen == Counter((w, n) for w in range(WRITERS) for n in range(COMMITS))

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import atomic_manifest as am
-from atomic_manifest.commit.protocol import Budget
+from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.result import ResolutionState
 from atomic_manifest.store import ObjectStore
 from atomic_manifest.testing import FakeEnv, Fault, FaultyDriver
@@ -49,7 +49,36 @@ def with_txn(url, table):
     return lambda: table.append(rows(1), txn=("app", 1)), [1]
 
 
-SCENARIOS = [fast_path, rebase, far_behind, overwrite, with_txn]
+def delete(url, table):
+    am.append(url, rows(0, 1, 2))
+    return lambda: table.delete("id = 1"), [0, 2]
+
+
+def overwrite_where(url, table):
+    am.append(url, rows(0, 1, 2))
+    return lambda: table.overwrite(rows(1, 1), where="id = 1"), [0, 1, 1, 2]
+
+
+def transaction(url, table):
+    am.append(url, rows(0, 1, 2))
+
+    def body(tx):
+        tx.append(rows(tx.read().num_rows))
+        tx.delete("id = 1")
+
+    return lambda: table.run(body).commit, [0, 2, 3]
+
+
+SCENARIOS = [
+    fast_path,
+    rebase,
+    far_behind,
+    overwrite,
+    with_txn,
+    delete,
+    overwrite_where,
+    transaction,
+]
 
 
 class Plan:

@@ -6,14 +6,16 @@ commit whose outcome is unknown have not.
 """
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from atomic_manifest.commit.driver import Report, run
 from atomic_manifest.commit.intent import Intent
+from atomic_manifest.commit.messages import AlreadyCommitted, Budget, Conflicted, Outcome
 from atomic_manifest.commit.plan import Plan
-from atomic_manifest.commit.protocol import AlreadyCommitted, Budget, Committed, Conflicted
+from atomic_manifest.commit.progress import Memory
 from atomic_manifest.commit.result import version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import AtomicManifestError, CommitOutcomeUnknown
@@ -30,109 +32,114 @@ _PLANS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """A commit that is in the log.
+class Settled:
+    """How a commit ended, whichever way.
 
     Attributes:
-        version: Where.
-        snapshot: The state at that version, as far as it was read on the way.
+        outcome: See `commit.messages.Outcome`.
+        snapshot: The state at the last version read on the way; the commit's own if it is in the log.
         attempts: PUTs of an entry it took.
-        already_committed: Whether a winner carried the same transaction instead.
+        combined: Whether its entry holds commits of others too.
+        created: Whether its entry was created here, and not by another writer that took it along.
     """
 
-    version: int
+    outcome: Outcome
     snapshot: Snapshot
     attempts: int
-    already_committed: bool
+    combined: bool = False
+    created: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Committer:
-    """Commits to the table of one store.
+    """Commits to the table of one store. Safe to share between threads.
 
-    Attributes:
+    Args:
         store: Rooted at the table.
         env: Clock, randomness and sleep.
         budget: Bounds on attempts and time of one intent.
     """
 
-    store: ObjectStore
-    env: Env
-    budget: Budget
+    def __init__(self, store: ObjectStore, env: Env, budget: Budget) -> None:
+        self._store = store
+        self._env = env
+        self._budget = budget
+        self._memory = Memory()
 
-    def commit(self, plan: Plan, snapshot: Snapshot, adds: Sequence[Add]) -> Acknowledged:
-        """Commit `plan`, made from `snapshot`, which has uploaded the files `adds`.
+    def settle(self, plan: Plan, snapshot: Snapshot) -> Settled:
+        """Run the plan's intent on `snapshot`; plan again on what won, as long as that is right.
 
         Raises:
-            CommitConflict: Another commit conflicts, and planning again would not be right.
-            CommitContended: The budget ended; the commit is not in the log.
-            CommitOutcomeUnknown: The budget ended with an attempt unanswered.
             UnsupportedTableFeature: A winner gave the table a feature that is not written here.
+            AtomicManifestError: The plan refuses a snapshot it meets. Either way nothing is committed.
         """
-        with self._discarding(adds):
-            intent, snapshot, report = self._settle(plan, snapshot)
-            version = version_or_raise(report.outcome, intent.commit_id)
-        repeated = isinstance(report.outcome, AlreadyCommitted)
-        after = snapshot.advance(report.winners)
-        if repeated:
-            self.discard(adds)
-        else:
-            after = after.advance([intent.as_entry(version)])
-        return Acknowledged(version, after, report.attempts, repeated)
+        attempts = 0
+        for _ in range(_PLANS):
+            settled = self.run(plan.intent(snapshot), snapshot)
+            attempts += settled.attempts
+            if not isinstance(settled.outcome, Conflicted):
+                break
+            after = settled.snapshot
+            if not plan.survives(settled.outcome.conflicts, snapshot, after):
+                break
+            check_writable(after.protocol, after.metadata)
+            snapshot = after
+        return replace(settled, attempts=attempts)
 
-    def create(
-        self, intent: Intent, adds: Sequence[Add]
-    ) -> Committed | AlreadyCommitted | Conflicted:
+    def run(self, intent: Intent, snapshot: Snapshot) -> Settled:
+        """Run one intent made on `snapshot` to its outcome."""
+        report = self._run(intent)
+        after = snapshot.advance(report.winners)
+        if report.final is not None:
+            after = after.advance([report.final])
+        return Settled(report.outcome, after, report.attempts, report.combined, report.created)
+
+    def create(self, intent: Intent, adds: Sequence[Add]) -> Outcome:
         """Commit the first entry of a table.
 
         Returns:
-            `Conflicted` if somebody else created the table meanwhile; then `adds` are still there and
-            may be appended to it. `AlreadyCommitted` if they did so with the same transaction.
+            `Committed`; `Conflicted` if somebody else created the table meanwhile, and then `adds` are
+            still there and may be appended to it; `AlreadyCommitted` if they did so with the same
+            transaction.
 
         Raises:
-            CommitContended, CommitOutcomeUnknown: As for `commit`.
+            CommitContended, CommitOutcomeUnknown: As `version_or_raise`.
         """
-        outcome = run(intent, self.store.driver, self.env, self.budget).outcome
-        match outcome:
-            case Committed() | Conflicted():
-                return outcome
-            case AlreadyCommitted():
-                self.discard(adds)
-                return outcome
-        with self._discarding(adds):
+        outcome = self._run(intent).outcome
+        if isinstance(outcome, Conflicted):
+            return outcome
+        with self.discarding(adds):
             version_or_raise(outcome, intent.commit_id)
-        raise AssertionError(f"{outcome!r} is no error")
+        if isinstance(outcome, AlreadyCommitted):
+            self.discard(adds)
+        return outcome
+
+    def _run(self, intent: Intent) -> Report:
+        report = run(intent, self._store.driver, self._env, self._budget, self._memory)
+        self._memory = report.memory
+        if report.litter:
+            # Nobody waits for it, and what is left expires.
+            threading.Thread(target=self._sweep, args=(report.litter,)).start()
+        return report
+
+    def _sweep(self, keys: Sequence[str]) -> None:
+        try:
+            self._store.delete_many(keys)
+        except Exception as error:  # noqa: BLE001 - litter costs others a read, nothing else
+            _log.debug("%d posted intents are left in %s: %s", len(keys), self._store.url, error)
 
     def discard(self, adds: Sequence[Add]) -> None:
         """Remove files that no log entry names. A store that refuses keeps them; nobody reads them."""
         if not adds:
             return
         try:
-            self.store.delete_many([decode(add.path) for add in adds])
+            self._store.delete_many([decode(add.path) for add in adds])
         except AtomicManifestError as error:
             _log.warning(
-                "%d unreferenced files are left in %s: %s", len(adds), self.store.url, error
+                "%d unreferenced files are left in %s: %s", len(adds), self._store.url, error
             )
 
-    def _settle(self, plan: Plan, snapshot: Snapshot) -> tuple[Intent, Snapshot, Report]:
-        """Run the plan's intent; plan again on what won, as long as that is right."""
-        attempts = 0
-        for _ in range(_PLANS):
-            intent = plan.intent(snapshot)
-            report = run(intent, self.store.driver, self.env, self.budget)
-            attempts += report.attempts
-            report = replace(report, attempts=attempts)
-            if not isinstance(report.outcome, Conflicted):
-                break
-            after = snapshot.advance(report.winners)
-            if not plan.survives(report.outcome.conflicts, snapshot, after):
-                break
-            check_writable(after.protocol, after.metadata)
-            snapshot = after
-        return intent, snapshot, report
-
     @contextmanager
-    def _discarding(self, adds: Sequence[Add]) -> Iterator[None]:
+    def discarding(self, adds: Sequence[Add]) -> Iterator[None]:
         """Remove `adds` if the block ends with an error that proves them unreferenced.
 
         Errors that are not ours (an interrupt in the middle of a PUT) prove nothing.

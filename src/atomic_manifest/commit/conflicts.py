@@ -11,6 +11,13 @@ Pure rules. `check` runs them in a fixed order and returns every conflict found:
    the intent changes metadata);
 7. the winner set the same domain's metadata.
 
+Whether rows of a file are among those an intent read (rules 5 and 6) is settled by the first of these
+that can: the file's partition values, its statistics against the predicate, and else the file as a
+whole, which then counts as read. So a `remove` that tells neither partition values nor statistics
+counts as read, and commits to an unpartitioned table whose statistics prove them disjoint do not
+conflict. What a winner read is not asked: if it wrote where the intent did not read, the two can be
+put in order, the winner first.
+
 The verdict is monotone: it depends on the intent and that one entry alone, so an intent that conflicts
 with an entry conflicts with it for ever. A repeated `txn` is no conflict but a commit that is *already
 done* (`repeats_txn`). A winner with `dataChange=false` moves rows and changes none: it conflicts only
@@ -28,10 +35,12 @@ from atomic_manifest.commit.intent import (
     PartitionValues,
     ReadNothing,
     ReadPartitions,
+    ReadRows,
     ReadTable,
 )
 from atomic_manifest.log.actions import Add, DomainMetadata, Metadata, Remove
 from atomic_manifest.log.entry import Entry
+from atomic_manifest.log.predicate import FileFacts, may_match
 
 
 class ConflictKind(Enum):
@@ -84,11 +93,11 @@ _HARMLESS_PROPERTIES = (
 
 
 def repeats_txn(intent: Intent, entry: Entry) -> bool:
-    """Whether `entry` already recorded the intent's transaction, or a later one of its application."""
-    if intent.txn is None:
+    """Whether `entry` already recorded one of the intent's transactions, or a later one of its app."""
+    if not entry.txns:
         return False
-    app_id, version = intent.txn
-    return any(txn.app_id == app_id and txn.version >= version for txn in entry.txns)
+    recorded = {txn.app_id: txn.version for txn in entry.txns}
+    return any(recorded.get(txn.app_id, txn.version - 1) >= txn.version for txn in intent.txns)
 
 
 def check(intent: Intent, entry: Entry) -> tuple[Conflict, ...]:
@@ -180,6 +189,11 @@ def _read_by(intent: Intent, files: Iterable[Add | Remove]) -> Iterator[str]:
                 # A remove may leave its partition out; then it has to count as read.
                 values = file.partition_values
                 if values is None or _canonical(values.items()) in read:
+                    yield file.path
+        case ReadRows(predicate, types):
+            for file in files:
+                facts = FileFacts(file.partition_values or {}, file.stats, types)
+                if may_match(predicate, facts):
                     yield file.path
 
 

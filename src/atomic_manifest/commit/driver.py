@@ -4,13 +4,14 @@ All decisions are the machine's (`commit.protocol`); this module only translates
 become events; exceptions of reads become `Unanswered`, `EntryCorrupt` or `Failed`.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from atomic_manifest.commit.intent import Intent
-from atomic_manifest.commit.protocol import (
+from atomic_manifest.commit.messages import (
     Budget,
-    CommitMachine,
     CreateEntry,
     EntriesRead,
     EntryConflict409,
@@ -20,19 +21,32 @@ from atomic_manifest.commit.protocol import (
     EntryThrottled,
     Event,
     Failed,
+    IntentPosted,
+    IntentsListed,
+    IntentsRead,
+    ListIntents,
     Moment,
     Outcome,
+    PostIntent,
     ReadEntries,
-    Request,
+    ReadIntents,
     Unanswered,
     Wait,
     Waited,
 )
+from atomic_manifest.commit.posted import FOLDER
+from atomic_manifest.commit.progress import Memory
+from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.env import Env
 from atomic_manifest.errors import CorruptLog, NotFound, StoreError, StoreUnavailable
 from atomic_manifest.log.entry import Entry, decode, entry_path
 from atomic_manifest.store import driver as store_driver
 from atomic_manifest.store.conditions import IfAbsent
+
+_THREADS = "atomic-manifest-read"
+_READERS = 64
+
+StoreRequest: TypeAlias = CreateEntry | ReadEntries | PostIntent | ListIntents | ReadIntents
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +57,48 @@ class Report:
         outcome: See `commit.protocol.Outcome`.
         winners: Entries others committed since the base version, as far as they were read.
         attempts: PUTs of an entry.
+        final: The entry that holds the commit, if it is in the log.
+        combined: Whether that entry holds commits of others too.
+        created: Whether that entry was created by this machine.
+        litter: Keys of posted intents to delete.
+        memory: For the writer's next commit.
     """
 
     outcome: Outcome
     winners: tuple[Entry, ...]
     attempts: int
+    final: Entry | None
+    combined: bool
+    created: bool
+    litter: tuple[str, ...]
+    memory: Memory
+
+    @classmethod
+    def of(cls, machine: CommitMachine) -> "Report":
+        """The account of a machine that has come to its end."""
+        assert machine.outcome is not None  # noqa: S101 - that is its end
+        progress = machine.progress
+        return cls(
+            machine.outcome,
+            progress.winners,
+            progress.sends,
+            progress.final,
+            progress.combined,
+            progress.created,
+            progress.litter,
+            progress.memory(),
+        )
 
 
-def run(intent: Intent, store: store_driver.Driver, env: Env, budget: Budget) -> Report:
+def run(
+    intent: Intent,
+    store: store_driver.Driver,
+    env: Env,
+    budget: Budget,
+    memory: Memory | None = None,
+    *,
+    revoke: bool = False,
+) -> Report:
     """Drive `intent` to an outcome.
 
     Args:
@@ -58,29 +106,38 @@ def run(intent: Intent, store: store_driver.Driver, env: Env, budget: Budget) ->
         store: Where the table is; one attempt per request, no retries of its own.
         env: Clock, randomness and sleep.
         budget: Bounds on attempts and time.
+        memory: What the writer remembers of its last commit.
+        revoke: Commit a revocation instead, unless the intent turns out to be in the log.
     """
-    machine = CommitMachine(intent, budget, _moment(env))
+    machine = CommitMachine(intent, budget, moment(env), memory, revoke=revoke)
     while (request := machine.request) is not None:
-        event = _perform(request, store, env)
-        machine.handle(event, _moment(env))
-    assert machine.outcome is not None  # noqa: S101 - no request means an outcome
-    progress = machine.progress
-    return Report(machine.outcome, tuple(progress.winners), progress.sends)
+        if isinstance(request, Wait):
+            env.sleep(request.seconds)
+            event: Event = Waited()
+        else:
+            event = perform(request, store)
+        machine.handle(event, moment(env))
+    return Report.of(machine)
 
 
-def _moment(env: Env) -> Moment:
+def moment(env: Env) -> Moment:
+    """Now, as the machine sees it."""
     return Moment(env.monotonic(), int(env.now() * 1000), env.random())
 
 
-def _perform(request: Request, store: store_driver.Driver, env: Env) -> Event:
+def perform(request: StoreRequest, store: store_driver.Driver) -> Event:
+    """Carry out one request on the store, and say what came of it."""
     match request:
         case CreateEntry(version, data):
             return _create(store, version, data)
         case ReadEntries(first, count):
             return _read(store, first, count)
-        case Wait(seconds):
-            env.sleep(seconds)
-            return Waited()
+        case PostIntent(key, data):
+            return _post(store, key, data)
+        case ListIntents():
+            return _list(store)
+        case ReadIntents(keys):
+            return _gather(store, keys)
 
 
 def _create(store: store_driver.Driver, version: int, data: bytes) -> Event:
@@ -107,8 +164,45 @@ def _read(store: store_driver.Driver, first: int, count: int) -> Event:
     versions = range(first, first + count)
     if count == 1:
         return _first_run([_read_one(store, first)])
-    with ThreadPoolExecutor(count, thread_name_prefix="atomic-manifest-read") as pool:
+    with ThreadPoolExecutor(count, thread_name_prefix=_THREADS) as pool:
         return _first_run(list(pool.map(lambda version: _read_one(store, version), versions)))
+
+
+def _post(store: store_driver.Driver, key: str, data: bytes) -> Event:
+    try:
+        outcome = store.put(key, data)
+    except StoreUnavailable as error:
+        return Unanswered(error)
+    except StoreError as error:
+        return Failed(error)
+    match outcome:
+        case store_driver.Written():
+            return IntentPosted()
+        case store_driver.Unanswered(cause):
+            return Unanswered(cause)
+        case _:
+            return Unanswered()
+
+
+def _list(store: store_driver.Driver) -> Event:
+    try:
+        return IntentsListed(tuple(meta.path for meta in store.list(FOLDER)))
+    except StoreUnavailable as error:
+        return Unanswered(error)
+    except StoreError as error:
+        return Failed(error)
+
+
+def _gather(store: store_driver.Driver, keys: Sequence[str]) -> Event:
+    def read(key: str) -> bytes | None:
+        try:
+            return bytes(store.get(key).data)
+        except StoreError:
+            return None
+
+    with ThreadPoolExecutor(min(_READERS, len(keys)), thread_name_prefix=_THREADS) as pool:
+        found = zip(keys, pool.map(read, keys), strict=True)
+        return IntentsRead({key: data for key, data in found if data is not None})
 
 
 def _first_run(results: list[Entry | StoreError | CorruptLog]) -> Event:

@@ -1,7 +1,7 @@
 """What a writer wants in the log, as an immutable value.
 
 An intent is independent of the version it lands at: rebasing it on new winners changes nothing in it,
-only the `commitInfo` line that is rendered for each version.
+only the `commitInfo` line that is rendered for each version (`combine.render`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ from atomic_manifest.log.actions import (
     Remove,
     Txn,
 )
-from atomic_manifest.log.entry import CommitRecord, Entry, commit_info, encode
-from atomic_manifest.version import ENGINE
+from atomic_manifest.log.entry import CommitRecord, Entry
+from atomic_manifest.log.predicate import Predicate
 
 NO_TABLE = -1
 """The base version of an intent that creates the table."""
@@ -53,7 +53,20 @@ class ReadTable:
     """The commit depends on every row of the table."""
 
 
-ReadSet: TypeAlias = ReadNothing | ReadPartitions | ReadTable
+@dataclass(frozen=True, slots=True)
+class ReadRows:
+    """The commit depends on the rows that match a predicate, and on no others.
+
+    Attributes:
+        predicate: Which rows.
+        types: Delta's name of the type by dotted column, of the schema the predicate was made for.
+    """
+
+    predicate: Predicate
+    types: Mapping[str, str]
+
+
+ReadSet: TypeAlias = ReadNothing | ReadPartitions | ReadRows | ReadTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,7 @@ class Intent:
         base_metadata: The table's metadata at `base_version`; None when it creates the table.
         base_protocol: The table's protocol at `base_version`; None when it creates the table.
         user_info: The user's own `commitInfo` fields.
+        members: The commits it is made of, if several were merged into it; else it is its own one.
     """
 
     commit_id: str
@@ -85,11 +99,31 @@ class Intent:
     base_metadata: Metadata | None = None
     base_protocol: Protocol | None = None
     user_info: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[CommitRecord, ...] = ()
 
     @property
-    def record(self) -> CommitRecord:
-        """How an entry names this commit."""
-        return CommitRecord(self.commit_id, self.operation, self.txn)
+    def records(self) -> tuple[CommitRecord, ...]:
+        """How an entry names the commits in it."""
+        if self.members:
+            return self.members
+        return (CommitRecord(self.commit_id, self.operation, self.txn, self.user_info),)
+
+    @property
+    def txns(self) -> tuple[Txn, ...]:
+        """Its transactions."""
+        return tuple(action for action in self.actions if isinstance(action, Txn))
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it depends on nothing the table holds, and only adds."""
+        return isinstance(self.reads, ReadNothing) and not self.removed_paths
+
+    @property
+    def is_combinable(self) -> bool:
+        """Whether it may share an entry with others: it changes rows and nothing else."""
+        return self.base_version != NO_TABLE and all(
+            isinstance(action, Add | Remove | Txn) for action in self.actions
+        )
 
     @property
     def changes_metadata(self) -> bool:
@@ -112,28 +146,5 @@ class Intent:
             txns=tuple(a for a in self.actions if isinstance(a, Txn)),
             cdcs=tuple(a for a in self.actions if isinstance(a, Cdc)),
             domain_metadata=tuple(a for a in self.actions if isinstance(a, DomainMetadata)),
-            commits=(self.record,),
+            commits=self.records,
         )
-
-
-def render(intent: Intent, version: int, unix_ms: int, body: bytes) -> bytes:
-    """The bytes of the entry that commits `intent` at `version`.
-
-    Args:
-        intent: The commit.
-        version: Where it is about to go; its `readVersion` is the one before.
-        unix_ms: Wall clock for the entry's stamp.
-        body: `encode(intent.actions)`, which does not change from version to version.
-    """
-    info = commit_info(
-        [intent.record],
-        timestamp_ms=unix_ms,
-        operation=intent.operation,
-        parameters=intent.parameters,
-        read_version=version - 1 if version > 0 else None,
-        isolation=intent.isolation.value,
-        blind_append=isinstance(intent.reads, ReadNothing) and not intent.removed_paths,
-        engine=ENGINE,
-        user=intent.user_info,
-    )
-    return encode([info]) + body

@@ -15,6 +15,16 @@ SCHEMA_KINDS = frozenset({ConflictKind.METADATA_CHANGED, ConflictKind.PROTOCOL_C
 class Plan(Protocol):
     """One operation with everything it has staged."""
 
+    @property
+    def txn(self) -> tuple[str, int] | None:
+        """(application id, version) if it is to be committed once at most."""
+        ...
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether its intents depend on nothing the table holds, so that they may be merged."""
+        ...
+
     def intent(self, snapshot: Snapshot) -> Intent:
         """The intent of this operation on `snapshot`, under the same commit id each time."""
         ...

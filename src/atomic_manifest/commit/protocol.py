@@ -4,13 +4,24 @@ Two rules: everything that decides what a commit does next is in this file, and 
 socket, no clock and no random generator. A driver performs `machine.request`, and tells the machine
 what came of it with `machine.handle(event, moment)`, until `machine.outcome` is set.
 
+The protocol. A writer that knows of nobody else creates the next entry at once. One that lost a race, or
+did so lately, posts its intent, lists the posted ones, and either *leads* (the oldest does) or *follows*:
+a leader reads what the others want and creates one entry that holds everybody's commits; a follower
+looks for its own in the next entries, and leads itself if the leader is late. Leading twice at once is
+harmless: only the conditional create decides.
+
 Invariants:
 
-* The machine moves past a version only when it has *read* that version's entry and it is not ours. So
-  at any time at most one version can hold an attempt of unknown fate, and a commit that ends as
-  `Conflicted`, `AlreadyCommitted`, `GaveUp` or `Rejected` is certainly not in the log under its id.
-* One version gets one sequence of bytes. A resend to the same version sends the same bytes; a move to
-  the next version renders new ones (`readVersion`, stamp), with the same commit id.
+* The machine moves past a version only when it has *read* that version's entry and the commit is not in
+  it. So at any time at most one version can hold an attempt of unknown fate.
+* Whoever creates version N has read every entry after each included intent's base up to N - 1
+  (`commit.combine`), so that no commit is in the log twice, whoever put it there.
+* A commit that ends as `Conflicted`, `AlreadyCommitted`, `GaveUp` or `Rejected` is not in the log and will
+  not be: nobody includes an intent past an entry that conflicts with it, repeats its transaction or
+  revokes it, or past the version it expires at. Giving up a posted intent commits a revocation.
+* One version gets one sequence of bytes, or besides it a revocation of the same commit. A resend to the
+  same version sends the same bytes; a move to the next version renders new ones (`readVersion`, stamp),
+  with the same commit id.
 * A 404 after an unanswered PUT proves nothing: the same bytes go to the same version again. 412, 409
   and 429 prove nothing either, because the network may have delivered a PUT twice: they put the
   version in doubt until its entry has been read.
@@ -22,311 +33,59 @@ diagram in the documentation is drawn from it. An event that a state does not ta
 `UnexpectedEvent` and changes nothing.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from atomic_manifest.commit.conflicts import Conflict, check, repeats_txn
-from atomic_manifest.commit.intent import Intent, render
-from atomic_manifest.log.entry import Entry, encode
-
-# --- requests: what the machine wants done --------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CreateEntry:
-    """PUT the entry of `version` with `If-None-Match: *`, one attempt."""
-
-    version: int
-    data: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ReadEntries:
-    """GET the entries `first`, `first + 1`, ... in parallel, `count` at most, up to the first missing."""
-
-    first: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Do nothing for a while."""
-
-    seconds: float
-
-
-Request: TypeAlias = CreateEntry | ReadEntries | Wait
-
-# --- events: what came of a request ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class EntryCreated:
-    """The PUT was acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryRefused:
-    """412: the version exists. It may still be an earlier attempt of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryConflict409:
-    """409: another operation was in flight, perhaps a copy of this one. It is not "exists"."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryThrottled:
-    """429 on the entry's key: somebody is writing it, most likely somebody else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unanswered:
-    """The request got no answer, or one that proves nothing."""
-
-    cause: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EntriesRead:
-    """Consecutive entries from the first one asked for; fewer than asked: the next is missing."""
-
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EntryCorrupt:
-    """The first entry asked for exists, and is not an entry."""
-
-    cause: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An error that no retry mends: no permission, a store that cannot do it."""
-
-    cause: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Waited:
-    """The pause is over."""
-
-
-Event: TypeAlias = (
-    EntryCreated
-    | EntryRefused
-    | EntryConflict409
-    | EntryThrottled
-    | Unanswered
-    | EntriesRead
-    | EntryCorrupt
-    | Failed
-    | Waited
+from atomic_manifest.commit.intent import Intent
+from atomic_manifest.commit.messages import (
+    AlreadyCommitted,
+    Budget,
+    Committed,
+    Conflicted,
+    Creating,
+    EntriesRead,
+    EntryConflict409,
+    EntryCorrupt,
+    EntryCreated,
+    EntryRefused,
+    EntryThrottled,
+    Event,
+    Failed,
+    Following,
+    Gathering,
+    GaveUp,
+    IntentPosted,
+    IntentsListed,
+    IntentsRead,
+    Listing,
+    ListIntents,
+    Looking,
+    Moment,
+    Outcome,
+    Pausing,
+    Polling,
+    Posting,
+    ReadEntries,
+    ReadIntents,
+    Rejected,
+    Request,
+    State,
+    Unanswered,
+    UnexpectedEvent,
+    Unknown,
+    Wait,
+    Waited,
+    Working,
 )
-
-# --- states ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Creating:
-    """The PUT of the entry is under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Looking:
-    """Reading who holds the version, and what follows it."""
-
-    count: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Pausing:
-    """Waiting before `then`."""
-
-    seconds: float
-    then: "Creating | Looking"
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """Done: the commit is in the log at `version`."""
-
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyCommitted:
-    """Done before: a winner at `version` carries the same transaction. This commit is not in the log."""
-
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conflicted:
-    """Certainly not in the log: these conflicts with the entry of `version`."""
-
-    version: int
-    conflicts: tuple[Conflict, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GaveUp:
-    """Certainly not in the log: the budget ended between two races."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """Certainly not in the log: an error that no retry mends."""
-
-    cause: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The budget ended, or an error came, while an attempt at `version` was of unknown fate."""
-
-    version: int
-    cause: BaseException | None
-
-
-Outcome: TypeAlias = Committed | AlreadyCommitted | Conflicted | GaveUp | Rejected | Unknown
-State: TypeAlias = Creating | Looking | Pausing | Outcome
-
-
-class UnexpectedEvent(RuntimeError):
-    """A driver reported something that the present request cannot lead to. The machine is unchanged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What the machine may know of the world when an event arrives.
-
-    Attributes:
-        monotonic: Seconds on a clock that never goes back.
-        unix_ms: Wall clock in milliseconds, for stamps.
-        draw: A random number from [0, 1), for jitter.
-    """
-
-    monotonic: float
-    unix_ms: int
-    draw: float
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Bounds of one commit.
-
-    Attributes:
-        attempts: PUTs of an entry, over all versions.
-        seconds: From start to the last decision to go on.
-        pause_cap_seconds: The longest single pause.
-    """
-
-    attempts: int = 100
-    seconds: float = 120.0
-    pause_cap_seconds: float = 5.0
-
+from atomic_manifest.commit.posted import decode_intent
+from atomic_manifest.commit.progress import Memory, Progress
 
 _LOOK_LIMIT = 32
 """Entries asked for at once when far behind."""
 
-_MINIMAL_PAUSE_UNIT_SECONDS = 0.002
-
-_DOUBLINGS = 32
-"""Of the pause's unit: past any cap, and a power that a float still holds."""
-
-
-class Progress:
-    """What the machine remembers besides its state; the handlers of the table work on it.
-
-    Attributes:
-        intent: What to commit.
-        version: The version it is trying for.
-        data: The bytes rendered for `version`; empty until it is first sent there.
-        in_doubt: Whether an attempt at `version` is of unknown fate.
-        winners: The entries of others read on the way, consecutive from the base version on.
-        sends: PUTs of an entry so far.
-        losses: Races lost so far.
-        troubles: Consecutive events that call for a pause, since the log last moved; paces the backoff.
-        cause: Why the last request went unanswered.
-        now: When the last event arrived.
-    """
-
-    def __init__(self, intent: Intent, budget: Budget, moment: Moment) -> None:
-        self.intent = intent
-        self.version = intent.base_version + 1
-        self.data = b""
-        self.in_doubt = False
-        self.winners: list[Entry] = []
-        self.sends = 0
-        self.losses = 0
-        self.troubles = 0
-        self.cause: BaseException | None = None
-        self.now = moment
-        self._budget = budget
-        self._body = encode(intent.actions)
-        self._started = moment.monotonic
-        self._sent_at = moment.monotonic
-        self._attempt_seconds = 0.0
-
-    def send(self) -> CreateEntry:
-        """The next PUT: the same bytes as long as the version stays the same."""
-        if not self.data:
-            self.data = render(self.intent, self.version, self.now.unix_ms, self._body)
-        self.sends += 1
-        self._sent_at = self.now.monotonic
-        return CreateEntry(self.version, self.data)
-
-    def measure(self) -> None:
-        """Take the time of the PUT just answered as the unit of pauses."""
-        self._attempt_seconds = self.now.monotonic - self._sent_at
-
-    def spent(self) -> bool:
-        """Whether the budget has ended."""
-        elapsed = self.now.monotonic - self._started
-        return self.sends >= self._budget.attempts or elapsed >= self._budget.seconds
-
-    def stop(self) -> "GaveUp | Unknown":
-        """How it ends when the budget has ended."""
-        return Unknown(self.version, self.cause) if self.in_doubt else GaveUp()
-
-    def pause(self, then: Creating | Looking) -> "Pausing | GaveUp | Unknown":
-        """Full jitter; the unit is how long an attempt takes on this store, doubled each time."""
-        if self.spent():
-            return self.stop()
-        unit = max(self._attempt_seconds, _MINIMAL_PAUSE_UNIT_SECONDS)
-        doubled = unit * 2 ** min(self.troubles, _DOUBLINGS)
-        ceiling = min(doubled, self._budget.pause_cap_seconds)
-        self.troubles += 1
-        return Pausing(self.now.draw * ceiling, then)
-
-    def lose(self) -> "Creating | Pausing | GaveUp | Unknown":
-        """Try for the version after the last one read.
-
-        The first loss costs no pause: the tail is known, and most races are not repeated. Later ones
-        cost at most one unit, however many: the log moves, so waiting longer each time would only let
-        the winners run ahead of those who lose.
-        """
-        self.losses += 1
-        self.troubles = 0
-        return Creating() if self.losses == 1 else self.pause(then=Creating())
-
-    def pass_by(self, entries: Sequence[Entry]) -> Outcome | None:
-        """Go past entries that others won; stop at the first that settles this commit."""
-        for entry in entries:
-            if entry.holds(self.intent.commit_id):
-                return Committed(entry.version)
-            self.in_doubt = False
-            self.winners.append(entry)
-            if repeats_txn(self.intent, entry):
-                return AlreadyCommitted(entry.version)
-            if conflicts := check(self.intent, entry):
-                return Conflicted(entry.version, conflicts)
-            self.version = entry.version + 1
-            self.data = b""
-        return None
+_GATHER_LIMIT = 256
+"""Posted intents that a leader reads at most; the oldest first."""
 
 
 class CommitMachine:
@@ -336,15 +95,25 @@ class CommitMachine:
         intent: What to commit. Its first attempt is at `intent.base_version + 1`.
         budget: Bounds on attempts and time.
         moment: Now.
+        memory: What the writer remembers of its last commit.
+        revoke: Commit a revocation instead, unless the intent turns out to be in the log.
 
     Attributes:
         state: One of `State`; one of `Outcome` at the end.
-        progress: What it remembers besides.
+        progress: What it knows besides.
     """
 
-    def __init__(self, intent: Intent, budget: Budget, moment: Moment) -> None:
-        self.progress = Progress(intent, budget, moment)
-        self.state: State = Creating()
+    def __init__(
+        self,
+        intent: Intent,
+        budget: Budget,
+        moment: Moment,
+        memory: Memory | None = None,
+        *,
+        revoke: bool = False,
+    ) -> None:
+        self.progress = Progress(intent, budget, moment, memory or Memory(), revoking=revoke)
+        self.state: State = Posting() if self.progress.expects_others else Creating()
         self._request = self._enter(self.state)
 
     @property
@@ -355,7 +124,7 @@ class CommitMachine:
     @property
     def outcome(self) -> Outcome | None:
         """How it ended; None while it has not."""
-        return None if isinstance(self.state, Creating | Looking | Pausing) else self.state
+        return None if isinstance(self.state, Working) else self.state
 
     def handle(self, event: Event, moment: Moment) -> None:
         """Take what came of the present request, and move on.
@@ -380,17 +149,70 @@ class CommitMachine:
                 return self.progress.send()
             case Looking(count):
                 return ReadEntries(self.progress.version, count)
-            case Pausing(seconds):
+            case Polling():
+                return ReadEntries(self.progress.version, 1)
+            case Posting():
+                return self.progress.post()
+            case Listing():
+                return ListIntents()
+            case Gathering(keys):
+                return ReadIntents(keys)
+            case Pausing(seconds) | Following(seconds):
                 return Wait(seconds)
             case _:
                 return None
+
+
+# --- what handlers share --------------------------------------------------------------------------
+
+
+def _stop(progress: Progress) -> State:
+    """The budget has ended."""
+    if progress.must_revoke():
+        return Creating()
+    return progress.unknown(progress.cause) if progress.uncertain else GaveUp()
+
+
+def _pause(progress: Progress, then: Creating | Looking | Listing) -> State:
+    if progress.spent():
+        return _stop(progress)
+    return Pausing(progress.pause_seconds(), then)
+
+
+def _try_next(progress: Progress) -> State:
+    """The tail of the log is known, and the commit is not in it: how to try for the next version.
+
+    The first loss costs no pause and no post: most races are not repeated. Who loses again posts. A
+    leader tries again with what it has gathered: a new listing would take longer than somebody who knows
+    of nobody needs for the next entry, and who never loses never learns of the others. Where
+    posting is of no use, later losses cost at most one unit of pause, however many: the log moves, so
+    waiting longer each time would only let the winners run ahead of those who lose.
+    """
+    progress.losses += 1
+    progress.troubles = 0
+    if progress.revoking:
+        return Creating()
+    if progress.posted and progress.can_post:
+        return Creating() if progress.leads_on() else Listing()
+    if progress.losses == 1:
+        return Creating()
+    return Posting() if progress.can_post else _pause(progress, then=Creating())
+
+
+def _declined(progress: Progress, then: Creating | Looking) -> State:
+    # The operation in flight, or the write that was too recent, may be a copy of this very request
+    # that a proxy sent twice. And a budget never ends without a last look at what was sent.
+    progress.measure()
+    progress.in_doubt = True
+    return Looking() if progress.spent() else _pause(progress, then)
 
 
 # --- handlers: one for each kind of row in the table ----------------------------------------------
 
 
 def _created(progress: Progress, _state: State, _event: Event) -> State:
-    return Committed(progress.version)
+    progress.measure()
+    return GaveUp() if progress.revoking else progress.acknowledge()
 
 
 def _refused(progress: Progress, _state: State, _event: Event) -> State:
@@ -408,14 +230,6 @@ def _throttled(progress: Progress, _state: State, _event: Event) -> State:
     return _declined(progress, then=Looking())
 
 
-def _declined(progress: Progress, then: Creating | Looking) -> State:
-    # The operation in flight, or the write that was too recent, may be a copy of this very request
-    # that a proxy sent twice. And a budget never ends without a last look at what was sent.
-    progress.measure()
-    progress.in_doubt = True
-    return Looking() if progress.spent() else progress.pause(then)
-
-
 def _create_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
     progress.in_doubt = True
     progress.cause = event.cause
@@ -423,9 +237,7 @@ def _create_unanswered(progress: Progress, _state: State, event: Unanswered) -> 
 
 
 def _failed(progress: Progress, _state: State, event: Failed) -> State:
-    if progress.in_doubt:
-        return Unknown(progress.version, event.cause)
-    return Rejected(event.cause)
+    return progress.unknown(event.cause) if progress.uncertain else Rejected(event.cause)
 
 
 def _read(progress: Progress, state: Looking, event: EntriesRead) -> State:
@@ -433,27 +245,103 @@ def _read(progress: Progress, state: Looking, event: EntriesRead) -> State:
     if settled is not None:
         return settled
     if progress.spent():
-        return progress.stop()
+        return _stop(progress)
     if len(event.entries) == state.count:
         return Looking(min(state.count * 2, _LOOK_LIMIT))
+    if progress.has_expired():
+        return Posting()
     if not progress.data:
-        return progress.lose()
+        return _try_next(progress)
     # The version is missing although we sent it, and gets the very same bytes.
-    return progress.pause(then=Creating())
+    return _pause(progress, then=Creating())
 
 
 def _read_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
     progress.cause = event.cause
-    return progress.pause(then=Looking())
+    return _pause(progress, then=Looking())
 
 
-def _corrupt(_progress: Progress, _state: State, event: EntryCorrupt) -> State:
-    # A whole object that is no entry is not ours: what we send is one, and PUT is atomic.
-    return Rejected(event.cause)
+def _corrupt(progress: Progress, _state: State, event: EntryCorrupt) -> State:
+    # A whole object that is no entry is not ours: what we send is one, and PUT is atomic. But once
+    # it is repaired, others may go on from there with an intent that was posted.
+    return progress.unknown(event.cause) if progress.posted else Rejected(event.cause)
 
 
 def _waited(_progress: Progress, state: Pausing, _event: Event) -> State:
     return state.then
+
+
+def _posted(progress: Progress, _state: State, _event: Event) -> State:
+    progress.measure()
+    return Listing()
+
+
+def _post_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
+    # It counts as posted, since it may be. The listing tells.
+    progress.cause = event.cause
+    return Listing()
+
+
+def _post_declined(progress: Progress, _state: State, _event: Event) -> State:
+    # Who may not post can still race.
+    progress.can_post = False
+    return Creating()
+
+
+def _listed(progress: Progress, _state: State, event: IntentsListed) -> State:
+    if progress.own.key not in event.keys:
+        # Taken along by a leader, or not there (yet): the log tells, and from now on it is a race.
+        progress.can_post = False
+        return Looking()
+    if awaited := progress.precede(event.keys):
+        progress.leading = False
+        return Following(progress.follow(awaited))
+    progress.lead()
+    others = tuple(key for key in event.keys if key != progress.own.key)
+    return Gathering(others[:_GATHER_LIMIT]) if others else Creating()
+
+
+def _list_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
+    progress.cause = event.cause
+    return _pause(progress, then=Listing())
+
+
+def _list_failed(progress: Progress, _state: State, _event: Failed) -> State:
+    progress.can_post = False
+    return Creating()
+
+
+def _gathered(progress: Progress, _state: State, event: IntentsRead) -> State:
+    decoded = (decode_intent(key, data) for key, data in event.objects.items())
+    progress.others = {c.key: c for c in decoded if c is not None and c.key is not None}
+    return Creating()
+
+
+def _follow_waited(_progress: Progress, _state: State, _event: Event) -> State:
+    return Polling()
+
+
+def _polled(progress: Progress, _state: State, event: EntriesRead) -> State:
+    settled = progress.pass_by(event.entries)
+    if settled is not None:
+        return settled
+    if progress.spent():
+        return _stop(progress)
+    if progress.has_expired():
+        return Posting()
+    if not event.entries:
+        return _wait_on(progress)
+    # The leader took others along and not us. Whoever is the oldest now leads.
+    return Following(progress.follow(progress.awaited)) if progress.awaited else Listing()
+
+
+def _poll_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
+    progress.cause = event.cause
+    return _stop(progress) if progress.spent() else _wait_on(progress)
+
+
+def _wait_on(progress: Progress) -> State:
+    return Listing() if progress.lost_patience() else Following(progress.follow_on())
 
 
 _Handler: TypeAlias = Callable[[Progress, Any, Any], State]
@@ -471,18 +359,31 @@ def _to(handler: _Handler, *states: type[Any]) -> Transition:
     return Transition(handler, frozenset(states))
 
 
+_READ = (Committed, AlreadyCommitted, Conflicted, GaveUp)
+_SETTLED = (*_READ, Unknown)
+
 TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {
-    (Creating, EntryCreated): _to(_created, Committed),
+    (Creating, EntryCreated): _to(_created, Committed, GaveUp),
     (Creating, EntryRefused): _to(_refused, Looking),
     (Creating, EntryConflict409): _to(_conflict_409, Pausing, Looking),
     (Creating, EntryThrottled): _to(_throttled, Pausing, Looking),
     (Creating, Unanswered): _to(_create_unanswered, Looking),
     (Creating, Failed): _to(_failed, Rejected, Unknown),
-    (Looking, EntriesRead): _to(
-        _read, Committed, AlreadyCommitted, Conflicted, Looking, Creating, Pausing, GaveUp, Unknown
-    ),
-    (Looking, Unanswered): _to(_read_unanswered, Pausing, GaveUp, Unknown),
-    (Looking, EntryCorrupt): _to(_corrupt, Rejected),
+    (Looking, EntriesRead): _to(_read, *_SETTLED, Looking, Creating, Pausing, Posting, Listing),
+    (Looking, Unanswered): _to(_read_unanswered, Pausing, Creating, GaveUp, Unknown),
+    (Looking, EntryCorrupt): _to(_corrupt, Rejected, Unknown),
     (Looking, Failed): _to(_failed, Rejected, Unknown),
-    (Pausing, Waited): _to(_waited, Creating, Looking),
+    (Pausing, Waited): _to(_waited, Creating, Looking, Listing),
+    (Posting, IntentPosted): _to(_posted, Listing),
+    (Posting, Unanswered): _to(_post_unanswered, Listing),
+    (Posting, Failed): _to(_post_declined, Creating),
+    (Listing, IntentsListed): _to(_listed, Looking, Following, Gathering, Creating),
+    (Listing, Unanswered): _to(_list_unanswered, Pausing, Creating),
+    (Listing, Failed): _to(_list_failed, Creating),
+    (Gathering, IntentsRead): _to(_gathered, Creating),
+    (Following, Waited): _to(_follow_waited, Polling),
+    (Polling, EntriesRead): _to(_polled, *_READ, Creating, Posting, Following, Listing),
+    (Polling, Unanswered): _to(_poll_unanswered, Creating, Following, Listing),
+    (Polling, EntryCorrupt): _to(_corrupt, Unknown),
+    (Polling, Failed): _to(_failed, Unknown),
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from atomic_manifest.commit.driver import run
 from atomic_manifest.commit.intent import Intent
-from atomic_manifest.commit.protocol import Budget, Conflicted
+from atomic_manifest.commit.messages import Budget, GaveUp, Outcome
 from atomic_manifest.commit.result import Resolution, ResolutionState, version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.log.history import history
@@ -37,26 +37,36 @@ def resolve(
         taken.add(record.version)
         if any(commit.id == commit_id for commit in record.commits):
             return Resolution(ResolutionState.COMMITTED, record.version)
+        if commit_id in record.revoked:
+            return Resolution(ResolutionState.NOT_COMMITTED)
     if versions is not None and taken.issuperset(versions):
         return Resolution(ResolutionState.NOT_COMMITTED)
     return Resolution(ResolutionState.OPEN)
 
 
-def fence(store: ObjectStore, env: Env, budget: Budget, snapshot: Snapshot) -> int:
-    """Occupy the next version with an entry that changes nothing, and return that version.
+def revoke(
+    store: ObjectStore, env: Env, budget: Budget, snapshot: Snapshot, commit_id: str
+) -> Outcome:
+    """Commit an entry that changes nothing and says that `commit_id` will never be.
 
-    Afterwards no delayed request of a writer that has stopped can land: all it can aim at is taken.
+    Afterwards no delayed request of a writer that has stopped can land: all it can aim at is taken. And
+    nobody includes an intent of its that is still posted.
+
+    Returns:
+        `GaveUp` once that is in the log; `Committed` if the commit turns out to be there.
+
+    Raises:
+        AtomicManifestError: As `version_or_raise`, if the revocation itself does not get through.
     """
     intent = Intent(
-        commit_id=env.new_id(),
+        commit_id=commit_id,
         base_version=snapshot.version,
         actions=(),
-        operation="FENCE",
+        operation="REVOKE",
         base_metadata=snapshot.metadata,
         base_protocol=snapshot.protocol,
     )
-    outcome = run(intent, store.driver, env, budget).outcome
-    if isinstance(outcome, Conflicted):
-        # Whatever it is that conflicts, it occupies the versions up to its own.
-        return outcome.version
-    return version_or_raise(outcome, intent.commit_id)
+    outcome = run(intent, store.driver, env, budget, revoke=True).outcome
+    if not isinstance(outcome, GaveUp):
+        version_or_raise(outcome, commit_id)
+    return outcome

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from atomic_manifest.commit.protocol import (
+from atomic_manifest.commit.messages import (
     AlreadyCommitted,
     Committed,
     Conflicted,
@@ -27,6 +27,7 @@ class CommitResult:
         rows: Rows added by this call; 0 if it was committed before.
         attempts: PUTs of a log entry it took.
         combined: Whether the entry holds commits of other writers too.
+        rows_deleted: Rows taken out by `delete` and `overwrite(where=)`; other overwrites do not count.
         already_committed: True if the same `txn` was found in the log, so nothing was written.
     """
 
@@ -36,6 +37,7 @@ class CommitResult:
     rows: int
     attempts: int
     combined: bool = False
+    rows_deleted: int = 0
     already_committed: bool = False
 
 
@@ -83,11 +85,12 @@ def version_or_raise(outcome: Outcome, commit_id: str) -> int:
             )
         case Rejected(cause):
             raise cause
-        case Unknown(version, cause):
+        case Unknown(versions, cause):
+            place = f"version {versions[0]}" + (f" to {versions[-1]}" if len(versions) > 1 else "")
             raise CommitOutcomeUnknown(
-                f"commit {commit_id} may or may not be version {version} of the table: the store did "
+                f"commit {commit_id} may or may not be in the table at {place}: the store did "
                 f"not answer{f' ({cause})' if cause else ''}. Table.resolve({commit_id!r}) will tell; "
                 "its files are kept",
                 commit_id=commit_id,
-                versions=(version,),
+                versions=versions,
             ) from cause

@@ -1,25 +1,66 @@
-"""Filters as users give them, checked against the table and made one Arrow expression.
+"""Filters as users give them, checked against the table: as predicates and as Arrow expressions.
+
+A filter is SQL-like text (`filter_text`), tuples in disjunctive normal form, or an Arrow expression.
+Text and tuples become a predicate, whose rows are those for which it is TRUE, and the predicate an
+expression that keeps the very same rows; an Arrow expression cannot be looked into, so it can only be
+read with.
+
+Tuples mean what `pyarrow.parquet.read_table` takes them to mean. One thing is not SQL's: null is none
+of the values of a `not in`, so rows with null match (unless null is among the values).
+
+NaN differs from everything and is neither less nor greater, as in Arrow. Arrow's datasets forget that
+where they prune by Parquet statistics, so an expression of ours asks for NaN by name where it matches.
+Even so a dataset drops the NaN of a row group that holds but one other value; whoever must not miss a
+row filters what was read without a filter.
 
 Error semantics: `InvalidFilter` naming the column or the part that is wrong, before a file is read.
 """
 
 import re
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import and_, or_
+from typing import Any, TypeAlias, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from atomic_manifest.data.filter_terms import Column, Terms, type_names
+from atomic_manifest.data.filter_text import parse
 from atomic_manifest.errors import InvalidFilter
+from atomic_manifest.log.predicate import (
+    And,
+    Comparison,
+    Everything,
+    In,
+    IsNull,
+    Not,
+    Nothing,
+    Operator,
+    Or,
+    Predicate,
+)
 
-Filter: TypeAlias = pc.Expression | list[Any] | None
-"""An Arrow expression, or tuples `(column, op, value)` in disjunctive normal form: a list of them is
-their conjunction, a list of such lists a disjunction (as `pyarrow.parquet.read_table` takes it)."""
+__all__ = ["Filter", "predicate_expression", "to_expression", "to_predicate", "type_names"]
+
+Filter: TypeAlias = pc.Expression | str | list[Any] | None
+"""SQL-like text (see `filter_text`); or tuples `(column, op, value)` in disjunctive normal form: a list
+of them is their conjunction, a list of such lists a disjunction (as `pyarrow.parquet.read_table` takes
+it); or an Arrow expression; or None for all rows."""
 
 _MISSING = re.compile(
     r"No match for (?:FieldRef\.Name\((?P<name>.*?)\)|(?P<ref>.*?)) in ", re.DOTALL
 )
 _TRIPLE = 3
+_OPERATORS: Mapping[str, Operator] = {"==": "=", **{op: op for op in get_args(Operator)}}
+_FUNCTIONS = {
+    "=": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
 
 
 def to_expression(filter: Filter, schema: pa.Schema) -> pc.Expression | None:
@@ -35,33 +76,136 @@ def to_expression(filter: Filter, schema: pa.Schema) -> pc.Expression | None:
     """
     if filter is None:
         return None
-    expression = filter if isinstance(filter, pc.Expression) else _from_tuples(filter, schema)
-    _check(expression, schema)
-    return expression
+    if isinstance(filter, pc.Expression):
+        _check(filter, schema)
+        return filter
+    return predicate_expression(to_predicate(filter, schema), schema)
 
 
-def _from_tuples(filter: Any, schema: pa.Schema) -> pc.Expression:
+def to_predicate(filter: Filter, schema: pa.Schema) -> Predicate:
+    """Make a filter a predicate over the table's columns.
+
+    Args:
+        filter: See `Filter`; None is every row.
+        schema: The table's schema.
+
+    Raises:
+        InvalidFilter: As `to_expression` does; and for an Arrow expression.
+    """
+    if filter is None:
+        return Everything()
+    if isinstance(filter, pc.Expression):
+        raise InvalidFilter(
+            f"an Arrow expression cannot be looked into; give text or tuples instead of {filter}"
+        )
+    terms = Terms(schema)
+    return parse(filter, terms) if isinstance(filter, str) else _from_tuples(filter, terms)
+
+
+def _from_tuples(filter: Any, terms: Terms) -> Predicate:
     if not isinstance(filter, list | tuple) or not filter:
         raise InvalidFilter(
-            f"a filter is an expression or a list of (column, op, value), got {filter!r}"
+            "a filter is SQL-like text, a list of (column, op, value) or an expression, "
+            f"got {filter!r}"
         )
     groups = [filter] if _is_triple(filter[0]) else filter
-    for group in groups:
-        if not isinstance(group, list | tuple) or not group:
-            raise InvalidFilter(f"not a list of (column, op, value): {group!r}")
-        for predicate in group:
-            if not _is_triple(predicate):
-                raise InvalidFilter(f"not a (column, op, value): {predicate!r}")
-            if predicate[0] not in schema.names:
-                raise InvalidFilter(f"filter on column {predicate[0]!r}, which the table lacks")
-    try:
-        return pq.filters_to_expression([list(group) for group in groups])
-    except (ValueError, TypeError, pa.ArrowException) as error:
-        raise InvalidFilter(f"filter {filter!r}: {error}") from error
+    found = [_conjunction(group, terms) for group in groups]
+    return found[0] if len(found) == 1 else Or(tuple(found))
+
+
+def _conjunction(group: Any, terms: Terms) -> Predicate:
+    if not isinstance(group, list | tuple) or not group:
+        raise InvalidFilter(f"not a list of (column, op, value): {group!r}")
+    for triple in group:
+        if not _is_triple(triple):
+            raise InvalidFilter(f"not a (column, op, value): {triple!r}")
+    found = [_term(triple, terms) for triple in group]
+    return found[0] if len(found) == 1 else And(tuple(found))
 
 
 def _is_triple(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == _TRIPLE and isinstance(value[0], str)
+
+
+def _term(triple: Any, terms: Terms) -> Predicate:
+    name, op, value = triple
+    if isinstance(op, str) and op in _OPERATORS:
+        return terms.comparison(name, _OPERATORS[op], value)
+    if op not in ("in", "not in"):
+        raise InvalidFilter(f"column {name!r}: no such operator: {op!r}")
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidFilter(f"column {name!r}: {op!r} takes a list of values, got {value!r}")
+    values = value.to_pylist() if isinstance(value, pa.Array | pa.ChunkedArray) else list(value)
+    given = [each for each in values if each is not None]
+    found, with_null = terms.membership(name, given), len(given) < len(values)
+    if op == "in":
+        return Or((found, IsNull(name))) if with_null else found
+    return Not(found) if with_null else Or((Not(found), IsNull(name)))
+
+
+def predicate_expression(predicate: Predicate, schema: pa.Schema) -> pc.Expression:
+    """The expression that keeps the rows for which a predicate is TRUE.
+
+    Args:
+        predicate: As `to_predicate` makes it.
+        schema: The table's schema.
+
+    Raises:
+        InvalidFilter: A column the table lacks, or a value that is not of its type.
+    """
+    expression = _expression(predicate, Terms(schema), negated=False)
+    _check(expression, schema)
+    return expression
+
+
+def _expression(predicate: Predicate, terms: Terms, *, negated: bool) -> pc.Expression:
+    """Pushes `Not` down to the leaves, for above them FALSE and NULL need no telling apart."""
+    match predicate:
+        case Everything() | Nothing():
+            return pc.scalar(isinstance(predicate, Everything) is not negated)
+        case Not(child):
+            return _expression(child, terms, negated=not negated)
+        case And(children) | Or(children):
+            conjoined = isinstance(predicate, And) is not negated
+            parts = [_expression(child, terms, negated=negated) for child in children]
+            return reduce(and_ if conjoined else or_, parts) if parts else pc.scalar(conjoined)
+        case IsNull(name):
+            field = _field(terms.column(name))
+            return field.is_valid() if negated else field.is_null()
+        case Comparison(name, op, value):
+            column = terms.column(name)
+            found = _FUNCTIONS[op](_field(column), _array((value,), column, name)[0])
+            found = ~found if negated else found
+            return _or_nan(found, column) if (op == "!=") is not negated else found
+        case In(name, values):
+            return _membership(terms.column(name), name, values, negated=negated)
+
+
+def _membership(
+    column: Column, name: str, values: tuple[Any, ...], *, negated: bool
+) -> pc.Expression:
+    field = _field(column)
+    if 0.0 in values and pa.types.is_floating(column.type):
+        values = (*values, 0.0, -0.0)  # which Arrow's hashes tell apart
+    found = field.isin(_array(values, column, name))
+    return _or_nan(~found & field.is_valid(), column) if negated else found
+
+
+def _or_nan(expression: pc.Expression, column: Column) -> pc.Expression:
+    """See the module: NaN, which matches, asked for by name."""
+    is_float = pa.types.is_floating(column.type)
+    return expression | pc.is_nan(_field(column)) if is_float else expression
+
+
+def _field(column: Column) -> pc.Expression:
+    return pc.field(*column.path)
+
+
+def _array(values: tuple[Any, ...], column: Column, name: str) -> pa.Array:
+    try:
+        return pa.array(values, column.type)
+    except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+        raise InvalidFilter(f"column {name!r} of type {column.type}: {error}") from error
 
 
 def _check(expression: pc.Expression, schema: pa.Schema) -> None:

@@ -29,21 +29,30 @@ from atomic_manifest.store.object_store import ObjectStore
 
 _Values: TypeAlias = tuple[str | None, ...]
 
+_COLUMNS = ["path", "partition_values", "size", "deletion_vector"]
+
 # Spark writes timestamps as INT96, which Arrow would read as nanoseconds and so overflow.
 _READ_OPTIONS = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
 
 
-def to_dataset(store: ObjectStore, snapshot: Snapshot, *, filter: Filter = None) -> ds.Dataset:
+def to_dataset(
+    store: ObjectStore,
+    snapshot: Snapshot,
+    *,
+    filter: Filter = None,
+    only: pa.Table | None = None,
+) -> ds.Dataset:
     """The table at a snapshot, to scan with pyarrow, DuckDB or Polars.
 
     Args:
         store: Rooted at the table.
         snapshot: The version to read.
         filter: Rows to keep; see `filters.Filter`.
+        only: Rows of `snapshot.files()`: the files to read; None for all.
     """
     schema, columns = snapshot.schema, snapshot.partition_columns
     expression = to_expression(filter, schema)
-    files = snapshot.files(["path", "partition_values", "size", "deletion_vector"])
+    files = snapshot.files(_COLUMNS) if only is None else only.select(_COLUMNS)
     if files["deletion_vector"].null_count < files.num_rows:
         raise UnsupportedTableFeature(
             "files with deletion vectors cannot be read", names=("deletionVectors",)

@@ -1,8 +1,9 @@
 """One entry of the log: `_delta_log/{version:020}.json`, one JSON action a line.
 
 Every entry this library writes names the commits it holds, in
-`commitInfo.atomicManifest = {"commits": [{"id", "operation", "txn"?}]}`: the log itself answers "did I
-commit?", and one entry can hold several commits. To any other engine it is a plain Delta commit.
+`commitInfo.atomicManifest = {"commits": [{"id", "operation", "txn"?, "info"?}], "revoked"?: [id]}`: the log
+itself answers "did I commit?", one entry can hold several commits, and an entry can declare that a commit
+will never be. To any other engine it is a plain Delta commit.
 
 Error semantics: bytes that are not an entry raise `CorruptLog` naming the file, the version and the
 line. Unknown actions and unknown fields are ignored, as the protocol asks of readers.
@@ -10,7 +11,7 @@ line. Unknown actions and unknown fields are ignored, as the protocol asks of re
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -29,6 +30,7 @@ from atomic_manifest.log.actions import (
 
 LOG_FOLDER = "_delta_log"
 _PROVENANCE = "atomicManifest"
+_T = TypeVar("_T")
 
 
 def entry_path(version: int) -> str:
@@ -45,11 +47,13 @@ class CommitRecord(
         id: The commit id, the same over all attempts of one logical commit.
         operation: What the writer did, in Delta's words (`WRITE`, `CREATE TABLE`).
         txn: (application id, version) if the writer gave one.
+        info: The writer's own `commitInfo` fields.
     """
 
     id: str
     operation: str
     txn: tuple[str, int] | None = None
+    info: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Entry:
     domain_metadata: tuple[DomainMetadata, ...] = ()
     commit_info: Mapping[str, Any] | None = None
     commits: tuple[CommitRecord, ...] = ()
+    revoked: frozenset[str] = frozenset()
 
     def holds(self, commit_id: str) -> bool:
         """Whether the commit with this id is part of the entry."""
@@ -128,7 +133,8 @@ def _collect(lines: Sequence[_Line], version: int) -> Entry:
             line.domain_metadata for line in lines if line.domain_metadata is not None
         ),
         commit_info=info,
-        commits=_commit_records(info),
+        commits=_provenance(info, "commits", tuple[CommitRecord, ...], ()),
+        revoked=_provenance(info, "revoked", frozenset[str], frozenset()),
     )
 
 
@@ -150,13 +156,12 @@ def decode_rewritten(raw: bytes | msgspec.Raw, kind: type[Any]) -> Any:
     return msgspec.structs.replace(action, extra=extra) if extra else action
 
 
-def _commit_records(info: Mapping[str, Any] | None) -> tuple[CommitRecord, ...]:
-    """Our records in a commitInfo; another engine's entry has none. Never fails: it is provenance."""
+def _provenance(info: Mapping[str, Any] | None, name: str, kind: type[_T], absent: _T) -> _T:
+    """Our own part of a commitInfo; another engine's entry has none. Never fails: it is provenance."""
     try:
-        provenance = (info or {})[_PROVENANCE]["commits"]
-        return msgspec.convert(provenance, type=tuple[CommitRecord, ...])
+        return msgspec.convert((info or {})[_PROVENANCE][name], type=kind)
     except (KeyError, TypeError, msgspec.ValidationError):
-        return ()
+        return absent
 
 
 def _first_bad_line(data: bytes) -> str:
@@ -212,6 +217,7 @@ def commit_info(
     blind_append: bool,
     engine: str,
     user: Mapping[str, Any] | None = None,
+    revoked: Sequence[str] = (),
 ) -> CommitInfo:
     """The `commitInfo` of an entry of ours that holds `commits`.
 
@@ -225,7 +231,11 @@ def commit_info(
         blind_append: Whether nothing of the table was read.
         engine: Name and version of this library.
         user: The user's own fields; ours win over fields of the same name.
+        revoked: Ids of commits that shall never be in the log.
     """
+    provenance: dict[str, Any] = {"commits": [msgspec.to_builtins(record) for record in commits]}
+    if revoked:
+        provenance["revoked"] = list(revoked)
     fields: dict[str, Any] = dict(user or {})
     fields |= {
         "timestamp": timestamp_ms,
@@ -235,7 +245,7 @@ def commit_info(
         "isBlindAppend": blind_append,
         "engineInfo": engine,
         "txnId": commits[0].id,
-        _PROVENANCE: {"commits": [msgspec.to_builtins(record) for record in commits]},
+        _PROVENANCE: provenance,
     }
     if read_version is not None:
         fields["readVersion"] = read_version

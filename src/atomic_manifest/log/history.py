@@ -33,6 +33,7 @@ class HistoryRecord:
         operation: What the writer did, in Delta's words; None if it did not say.
         parameters: The writer's `operationParameters`.
         commits: The commits it holds, if this library wrote it.
+        revoked: Ids of commits that it declares will never be.
         fields: The whole `commitInfo`.
     """
 
@@ -41,6 +42,7 @@ class HistoryRecord:
     operation: str | None
     parameters: Mapping[str, Any]
     commits: tuple[CommitRecord, ...]
+    revoked: frozenset[str]
     fields: Mapping[str, Any]
 
 
@@ -72,6 +74,7 @@ def _record(entry: Entry, written_ms: int) -> HistoryRecord:
         operation=fields.get("operation"),
         parameters=fields.get("operationParameters") or {},
         commits=entry.commits,
+        revoked=entry.revoked,
         fields=fields,
     )
 

@@ -17,6 +17,16 @@ class Append:
 
     staged: Staged
 
+    @property
+    def txn(self) -> tuple[str, int] | None:
+        """See `Plan.txn`."""
+        return self.staged.txn
+
+    @property
+    def is_blind(self) -> bool:
+        """See `Plan.is_blind`."""
+        return True
+
     def intent(self, snapshot: Snapshot) -> Intent:
         """See `Plan.intent`."""
         return Intent(

@@ -6,7 +6,7 @@ as in any serial order of the two.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -20,11 +20,9 @@ from atomic_manifest.commit.intent import (
     ReadTable,
 )
 from atomic_manifest.commit.plan import SCHEMA_KINDS, isolation_of, same_layout
-from atomic_manifest.errors import TableIsAppendOnly
-from atomic_manifest.log.actions import Remove
-from atomic_manifest.log.features import is_append_only
+from atomic_manifest.log.actions import Add, Remove
 from atomic_manifest.log.snapshot import Snapshot
-from atomic_manifest.ops.removal import have_one_text, removes_of
+from atomic_manifest.ops.removal import check_may_remove, have_one_text, removes_of
 from atomic_manifest.ops.staged import Staged
 
 _REPLACED_KINDS = SCHEMA_KINDS | {
@@ -49,6 +47,16 @@ class Overwrite:
     partitions: frozenset[PartitionValues] | None = None
     replaced: Callable[[pa.Table], pa.Array] | None = None
 
+    @property
+    def txn(self) -> tuple[str, int] | None:
+        """See `Plan.txn`."""
+        return self.staged.txn
+
+    @property
+    def is_blind(self) -> bool:
+        """See `Plan.is_blind`."""
+        return False
+
     def intent(self, snapshot: Snapshot) -> Intent:
         """See `Plan.intent`.
 
@@ -56,11 +64,8 @@ class Overwrite:
             TableIsAppendOnly: The table forbids removing rows.
         """
         removes = self._removes(snapshot)
-        if removes and is_append_only(snapshot.protocol, snapshot.metadata):
-            raise TableIsAppendOnly(
-                "the table is append-only (delta.appendOnly): rows cannot be replaced",
-                commit_id=self.staged.commit_id,
-            )
+        if removes:
+            check_may_remove(snapshot, self.staged.commit_id)
         return Intent(
             commit_id=self.staged.commit_id,
             base_version=snapshot.version,
@@ -98,3 +103,18 @@ class Overwrite:
         return removes_of(
             files, self.staged.unix_ms, schema=snapshot.schema, partitions=self.partitions
         )
+
+
+def partition_of(add: Add) -> PartitionValues:
+    """The partition that a file of ours is in."""
+    return frozenset(add.partition_values.items())
+
+
+def partitions_of(adds: Iterable[Add]) -> frozenset[PartitionValues]:
+    """The partitions that files of ours are in."""
+    return frozenset(map(partition_of, adds))
+
+
+def replacing_partitions(staged: Staged) -> Overwrite:
+    """Replace the partitions that the staged files are in."""
+    return Overwrite(staged, partitions=partitions_of(staged.adds))

@@ -11,8 +11,11 @@ import pyarrow as pa
 from pyarrow import types
 
 from atomic_manifest.commit.intent import PartitionValues
+from atomic_manifest.errors import TableIsAppendOnly
 from atomic_manifest.log import partition
 from atomic_manifest.log.actions import DeletionVector, Remove
+from atomic_manifest.log.features import is_append_only
+from atomic_manifest.log.snapshot import Snapshot
 
 _COLUMNS = [
     "path",
@@ -34,12 +37,26 @@ def have_one_text(schema: pa.Schema, columns: Sequence[str]) -> bool:
     return all(any(test(schema.field(name).type) for test in _ONE_TEXT) for name in columns)
 
 
+def check_may_remove(snapshot: Snapshot, commit_id: str) -> None:
+    """Refuse to remove rows where the table forbids it.
+
+    Raises:
+        TableIsAppendOnly: The table does.
+    """
+    if is_append_only(snapshot.protocol, snapshot.metadata):
+        raise TableIsAppendOnly(
+            "the table is append-only (delta.appendOnly): rows cannot be replaced or deleted",
+            commit_id=commit_id,
+        )
+
+
 def removes_of(
     files: pa.Table,
     unix_ms: int,
     *,
     schema: pa.Schema,
     partitions: frozenset[PartitionValues] | None = None,
+    stats: bool = False,
 ) -> tuple[Remove, ...]:
     """Tombstones for the given files.
 
@@ -48,8 +65,11 @@ def removes_of(
         unix_ms: The deletion's stamp, milliseconds since the Unix epoch.
         schema: The table's, for the types of partition values.
         partitions: Only files of these partitions; None for all.
+        stats: Whether to carry the files' statistics, by which concurrent commits can tell that they
+            did not read their rows.
     """
-    rows = ((row, dict(row["partition_values"] or ())) for row in _rows(files))
+    columns = [*_COLUMNS, "stats"] if stats else _COLUMNS
+    rows = ((row, dict(row["partition_values"] or ())) for row in _rows(files, columns))
     return tuple(
         _remove(row, values, unix_ms)
         for row, values in rows
@@ -65,8 +85,8 @@ def _canonical(values: Mapping[str, str | None], schema: pa.Schema) -> Partition
     )
 
 
-def _rows(files: pa.Table) -> Iterator[dict[str, Any]]:
-    for batch in files.select(_COLUMNS).to_batches():
+def _rows(files: pa.Table, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for batch in files.select(columns).to_batches():
         yield from batch.to_pylist()
 
 
@@ -79,6 +99,7 @@ def _remove(row: dict[str, Any], values: dict[str, str | None], unix_ms: int) ->
         extended_file_metadata=True,
         partition_values=values,
         size=row["size"],
+        stats=row.get("stats"),
         tags=dict(row["tags"]) if row["tags"] is not None else None,
         deletion_vector=DeletionVector(**vector) if vector is not None else None,
         base_row_id=row["base_row_id"],

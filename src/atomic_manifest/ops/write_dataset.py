@@ -8,7 +8,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -19,10 +19,14 @@ from atomic_manifest.commit.conflicts import Conflict
 from atomic_manifest.commit.intent import Intent, PartitionValues, ReadTable
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.errors import DataError
-from atomic_manifest.log.actions import Add
 from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.append import Append
-from atomic_manifest.ops.overwrite import Overwrite
+from atomic_manifest.ops.overwrite import (
+    Overwrite,
+    partition_of,
+    partitions_of,
+    replacing_partitions,
+)
 from atomic_manifest.ops.staged import Staged
 
 ExistingDataBehavior: TypeAlias = Literal["error", "overwrite_or_ignore", "delete_matching"]
@@ -35,6 +39,16 @@ class AppendToEmpty:
     """Append on the condition that the table has no file."""
 
     staged: Staged
+
+    @property
+    def txn(self) -> tuple[str, int] | None:
+        """See `Plan.txn`."""
+        return self.staged.txn
+
+    @property
+    def is_blind(self) -> bool:
+        """See `Plan.is_blind`."""
+        return False
 
     def intent(self, snapshot: Snapshot) -> Intent:
         """See `Plan.intent`.
@@ -71,7 +85,7 @@ def plan_of(behavior: ExistingDataBehavior, *, partitioned: bool) -> Callable[[S
         case "overwrite_or_ignore":
             return _replacing_names
         case "delete_matching":
-            return _replacing_partitions if partitioned else Overwrite
+            return replacing_partitions if partitioned else Overwrite
 
 
 def with_basenames(staged: Staged, template: str) -> Staged:
@@ -79,28 +93,16 @@ def with_basenames(staged: Staged, template: str) -> Staged:
     counts: Counter[PartitionValues] = Counter()
     adds = []
     for add in staged.adds:
-        number = counts[_partition(add)]
-        counts[_partition(add)] += 1
+        number = counts[partition_of(add)]
+        counts[partition_of(add)] += 1
         name = template.replace("{i}", str(number))
         tags = {**(add.tags or {}), BASENAME_TAG: name}
         adds.append(msgspec.structs.replace(add, tags=tags))
     return replace(staged, adds=tuple(adds))
 
 
-def _partition(add: Add) -> PartitionValues:
-    return frozenset(add.partition_values.items())
-
-
-def _partitions(adds: Iterable[Add]) -> frozenset[PartitionValues]:
-    return frozenset(map(_partition, adds))
-
-
-def _replacing_partitions(staged: Staged) -> Plan:
-    return Overwrite(staged, partitions=_partitions(staged.adds))
-
-
 def _replacing_names(staged: Staged) -> Plan:
-    written = {(_partition(add), (add.tags or {}).get(BASENAME_TAG)) for add in staged.adds}
+    written = {(partition_of(add), (add.tags or {}).get(BASENAME_TAG)) for add in staged.adds}
 
     def same_name(files: pa.Table) -> pa.Array:
         rows = zip(
@@ -117,4 +119,4 @@ def _replacing_names(staged: Staged) -> Plan:
             pa.bool_(),
         )
 
-    return Overwrite(staged, partitions=_partitions(staged.adds), replaced=same_name)
+    return Overwrite(staged, partitions=partitions_of(staged.adds), replaced=same_name)

@@ -1,0 +1,139 @@
+"""The rows of some files for which a predicate is TRUE, and the other rows.
+
+Invariants: every row is on exactly one side. Rows are tested in memory, after they are read, because a
+dataset that filters while it reads may pass over NaN (see `filters`). Streams are never held whole.
+
+Error semantics: as `reader.to_dataset`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from atomic_manifest.data.conform import conform
+from atomic_manifest.data.filter_terms import Terms
+from atomic_manifest.data.filters import predicate_expression
+from atomic_manifest.data.reader import to_dataset
+from atomic_manifest.errors import DataError
+from atomic_manifest.log.path import decode_file_path
+from atomic_manifest.log.predicate import Everything, Predicate, columns_of
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.store.object_store import ObjectStore
+
+_FILE = "__filename"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Rows by file, whose paths are as in the log.
+
+    Attributes:
+        rows: All rows.
+        matching: Those for which the predicate is TRUE.
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)
+    matching: Counter[str] = field(default_factory=Counter)
+
+
+def rows_where(
+    store: ObjectStore,
+    snapshot: Snapshot,
+    files: pa.Table,
+    predicate: Predicate,
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """Read the rows that match.
+
+    Args:
+        store: Rooted at the table.
+        snapshot: The version to read.
+        files: Rows of `snapshot.files()`.
+        predicate: Which rows.
+        columns: Which, in which order; None for all.
+    """
+    dataset = to_dataset(store, snapshot, only=files)
+    names = list(snapshot.schema.names if columns is None else columns)
+    if isinstance(predicate, Everything):
+        return dataset.to_table(columns=names)
+    scanner = dataset.scanner(columns=list(dict.fromkeys((*names, *_roots(predicate, snapshot)))))
+    expression = predicate_expression(predicate, snapshot.schema)
+    parts = [_filtered(batch, expression) for batch in scanner.to_batches()]
+    return pa.concat_tables([scanner.projected_schema.empty_table(), *parts]).select(names)
+
+
+def rows_except(
+    store: ObjectStore, snapshot: Snapshot, files: pa.Table, predicate: Predicate
+) -> pa.RecordBatchReader:
+    """Read the rows that do not match, in order, as batches of the table's schema.
+
+    Args: as for `rows_where`.
+    """
+    matches = predicate_expression(predicate, snapshot.schema)
+    others = ~matches | matches.is_null()
+    scanner = to_dataset(store, snapshot, only=files).scanner()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in scanner.to_batches():
+            yield from _filtered(batch, others).to_batches()
+
+    reader = pa.RecordBatchReader.from_batches(scanner.projected_schema, batches())
+    return conform(reader, snapshot.schema)
+
+
+def tally_where(
+    store: ObjectStore, snapshot: Snapshot, files: pa.Table, predicate: Predicate
+) -> Tally:
+    """Count rows by file. Reads only the columns that the predicate looks at.
+
+    Args: as for `rows_where`.
+    """
+    tally = Tally()
+    if not files.num_rows:
+        return tally
+    raw = {decode_file_path(path, version=snapshot.version): path for path in _paths(files)}
+    expression = predicate_expression(predicate, snapshot.schema)
+    dataset: ds.Dataset = to_dataset(store, snapshot, only=files)
+    for batch in dataset.to_batches(columns=[*_roots(predicate, snapshot), _FILE]):
+        _count(tally.rows, batch.column(_FILE), raw)
+        _count(tally.matching, _filtered(batch, expression).column(_FILE), raw)
+    return tally
+
+
+def requirement(predicate: Predicate, schema: pa.Schema) -> Callable[[pa.RecordBatch], None]:
+    """A check that all rows of a batch of `schema` match; it raises `DataError` if one does not."""
+    expression = predicate_expression(predicate, schema)
+
+    def check(batch: pa.RecordBatch) -> None:
+        outside = batch.num_rows - _filtered(batch, expression).num_rows
+        if outside:
+            raise DataError(
+                f"{outside} of the given rows do not match `where`: they would be outside of what is "
+                "overwritten"
+            )
+
+    return check
+
+
+def _paths(files: pa.Table) -> list[str]:
+    paths: list[str] = files["path"].to_pylist()
+    return paths
+
+
+def _roots(predicate: Predicate, snapshot: Snapshot) -> list[str]:
+    """The top-level columns that a predicate looks at."""
+    terms = Terms(snapshot.schema)
+    return sorted({terms.column(name).path[0] for name in columns_of(predicate)})
+
+
+def _filtered(batch: pa.RecordBatch, expression: pc.Expression) -> pa.Table:
+    return pa.Table.from_batches([batch]).filter(expression)
+
+
+def _count(counter: Counter[str], names: pa.Array, raw: dict[str, str]) -> None:
+    for found in pc.value_counts(names).to_pylist():
+        counter[raw[found["values"]]] += found["counts"]

@@ -1,0 +1,169 @@
+"""Work that is done again, on what the table holds by then, when another commit came between.
+
+Invariant: an attempt that is followed by another is certainly not in the log. So neither an unknown
+outcome nor an error of the caller's own code is ever followed by one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+
+from atomic_manifest.commit.plan import same_layout
+from atomic_manifest.commit.result import CommitResult
+from atomic_manifest.data.filters import Filter
+from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.rows import requirement
+from atomic_manifest.errors import CommitConflict, CommitContended, DataError
+from atomic_manifest.handle import Handle
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.removal import check_may_remove
+from atomic_manifest.staging import WriteRequest, stage
+from atomic_manifest.transaction import Transaction, deletable
+
+T = TypeVar("T")
+
+_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS_AT_MOST = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult(Generic[T]):
+    """What came of `Table.run`.
+
+    Attributes:
+        value: What the function returned in the attempt that was committed; None if it was not called
+            because the table records `txn` already.
+        commit: The commit; None if there was nothing to commit.
+        attempts: How often the function was called.
+    """
+
+    value: T | None
+    commit: CommitResult | None
+    attempts: int
+
+
+def run(
+    handle: Handle,
+    body: Callable[[Transaction], T],
+    *,
+    attempts: int,
+    txn: tuple[str, int] | None = None,
+    commit_info: Mapping[str, Any] | None = None,
+) -> RunResult[T]:
+    """See `Table.run`."""
+    if attempts < 1:
+        raise DataError(f"attempts must be at least 1, got {attempts}")
+    for attempt in range(1, attempts + 1):
+        done = handle.recorded(txn)
+        if done is not None:
+            return RunResult(None, done, attempt - 1)
+        transaction = Transaction(handle, txn=txn, commit_info=commit_info)
+        try:
+            with transaction:
+                value = body(transaction)
+        except (CommitConflict, CommitContended) as error:
+            if attempt == attempts or error.commit_id != transaction.commit_id:
+                raise
+            _step_back(handle, attempt)
+        else:
+            return RunResult(value, transaction.result, attempt)
+    raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
+
+
+def delete(
+    handle: Handle,
+    where: Filter,
+    *,
+    txn: tuple[str, int] | None,
+    commit_info: Mapping[str, Any],
+    options: WriteOptions,
+) -> CommitResult:
+    """See `Table.delete`."""
+    check_may_remove(handle.writable(), "")
+
+    def begin() -> Transaction:
+        return Transaction(handle, txn=txn, commit_info=commit_info)
+
+    def body(transaction: Transaction) -> None:
+        transaction.delete(where, options=options)
+
+    result = _again_on_conflict(handle, begin, body, None)
+    return result or _nothing(handle)
+
+
+def overwrite_where(
+    handle: Handle, reader: pa.RecordBatchReader, where: Filter, request: WriteRequest
+) -> CommitResult:
+    """See `Table.overwrite`. The new rows are uploaded once, whatever happens."""
+    snapshot = handle.writable()
+    if (done := handle.recorded(request.txn)) is not None:
+        return done
+    check_may_remove(snapshot, "")
+    predicate = deletable(where, snapshot.schema)
+    staged = stage(
+        handle.store,
+        handle.env,
+        reader,
+        schema=snapshot.schema,
+        partition_by=snapshot.partition_columns,
+        request=replace(request, check=requirement(predicate, snapshot.schema)),
+    )
+
+    def begin() -> Transaction:
+        return Transaction(
+            handle, txn=request.txn, commit_info=request.user_info, commit_id=staged.commit_id
+        )
+
+    def body(transaction: Transaction) -> None:
+        transaction.replace_where(where, staged, request)
+
+    with handle.discarding(staged.adds):
+        result = _again_on_conflict(handle, begin, body, snapshot)
+    if result is None or result.already_committed:
+        handle.discard(staged.adds)
+    return result or _nothing(handle)
+
+
+def _again_on_conflict(
+    handle: Handle,
+    begin: Callable[[], Transaction],
+    body: Callable[[Transaction], None],
+    staged_for: Snapshot | None,
+) -> CommitResult | None:
+    """Attempt until no conflict is met, or files staged for a snapshot no longer fit the table."""
+    for number in range(1, _ATTEMPTS):
+        try:
+            return _attempt(handle, begin, body)
+        except CommitConflict:
+            _step_back(handle, number)
+            now = handle.snapshot.metadata
+            if staged_for is not None and not same_layout(staged_for.metadata, now):
+                raise
+    return _attempt(handle, begin, body)
+
+
+def _attempt(
+    handle: Handle, begin: Callable[[], Transaction], body: Callable[[Transaction], None]
+) -> CommitResult | None:
+    """One commit; where there is nothing to change, the latest version is looked at before that is said."""
+    with begin() as transaction:
+        seen = transaction.version
+        body(transaction)
+    if transaction.result is None and handle.refresh().version > seen:
+        with begin() as transaction:
+            body(transaction)
+    return transaction.result
+
+
+def _step_back(handle: Handle, attempt: int) -> None:
+    """Give others the time to finish, then see what they did."""
+    most = min(_PAUSE_SECONDS_AT_MOST, _PAUSE_SECONDS * 2.0**attempt)
+    handle.env.sleep(handle.env.random() * most)
+    handle.refresh()
+
+
+def _nothing(handle: Handle) -> CommitResult:
+    return CommitResult(handle.snapshot.version, "", files=0, rows=0, attempts=0)

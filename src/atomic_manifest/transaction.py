@@ -1,0 +1,352 @@
+"""`Transaction`: reads and writes of one table that commit together or not at all.
+
+A transaction sees the table as it was when its block began, and its own changes. What it reads is kept.
+When the block ends its changes become one commit, refused if another commit since the beginning changed
+anything that was read, or removed a file that is removed here: so committed transactions are
+serializable, in the order of their versions. A transaction that only appends depends on nothing and
+never conflicts.
+
+Error semantics: an error in the block, or a refusal, leaves nothing in the log and no file. After
+`CommitOutcomeUnknown` the files stay, for the commit may be there.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atomic_manifest.commit.intent import ReadNothing
+from atomic_manifest.commit.result import CommitResult
+from atomic_manifest.data.filters import Filter, to_expression, to_predicate
+from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.reader import to_dataset
+from atomic_manifest.data.rows import requirement
+from atomic_manifest.data.source import open_source
+from atomic_manifest.errors import CommitOutcomeUnknown, DataError, TransactionEnded
+from atomic_manifest.handle import Handle, recorded
+from atomic_manifest.log.predicate import Predicate
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.append import Append
+from atomic_manifest.ops.change import Change
+from atomic_manifest.ops.staged import Staged
+from atomic_manifest.staging import WriteRequest
+from atomic_manifest.workspace import Workspace
+
+Partitions = Literal["dynamic"]
+
+
+class Transaction:
+    """See the module docstring. Made by `Table.transaction`, for one `with` block of one thread.
+
+    Only what goes through the transaction belongs to it: a commit made through the table in the
+    meantime, by the same thread too, counts as somebody else's.
+
+    Args:
+        handle: Of the table.
+        txn: (application id, version) for idempotent writes.
+        commit_info: The user's own `commitInfo` fields.
+        commit_id: Of the commit; a fresh one by default.
+
+    Attributes:
+        result: The commit, once the block has ended; None if there was nothing to commit.
+    """
+
+    def __init__(
+        self,
+        handle: Handle,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+        commit_id: str | None = None,
+    ) -> None:
+        self.result: CommitResult | None = None
+        self._handle = handle
+        self._txn = txn
+        self._info = commit_info or {}
+        self._commit_id = commit_id or handle.env.new_id()
+        self._state = "has not begun: use it in a `with` statement"
+        self._work: Workspace | None = None
+        self._begun_at = 0.0
+        self._operations: list[str] = []
+        self._parameters: dict[str, str] = {}
+
+    @property
+    def commit_id(self) -> str:
+        """Names the commit in the log."""
+        return self._commit_id
+
+    @property
+    def version(self) -> int:
+        """The version of the table that the transaction sees.
+
+        Raises:
+            TransactionEnded: The block has not begun, or has ended.
+        """
+        return self._open().snapshot.version
+
+    @property
+    def already_committed(self) -> bool:
+        """Whether that version records `txn` already: then nothing will be committed.
+
+        Raises:
+            TransactionEnded: The block has not begun, or has ended.
+        """
+        return recorded(self._open().snapshot, self._txn) is not None
+
+    def __repr__(self) -> str:
+        return f"Transaction({self._handle.store.url!r}, commit_id={self._commit_id!r})"
+
+    # --- what it does ---
+
+    def read(self, columns: Sequence[str] | None = None, filter: Filter = None) -> pa.Table:
+        """Read rows, the transaction's own changes included.
+
+        The commit will depend on the rows that match `filter`, those that are not there yet too; with
+        an Arrow expression, which cannot be looked into, on the whole table.
+
+        Args:
+            columns: Which, in which order; None for all.
+            filter: Only rows that match: text, tuples or an Arrow expression, as for `Table.to_arrow`.
+
+        Raises:
+            InvalidFilter: It does not fit the table.
+            TransactionEnded: The block has not begun, or has ended.
+        """
+        work = self._open()
+        names = list(columns) if columns is not None else None
+        if not isinstance(filter, pc.Expression):
+            return work.read(to_predicate(filter, work.snapshot.schema), names)
+        expression = to_expression(filter, work.snapshot.schema)
+
+        def scan(snapshot: Snapshot) -> pa.Table:
+            return to_dataset(self._handle.store, snapshot).to_table(names, filter=expression)
+
+        return work.read_opaque(scan)
+
+    def append(
+        self,
+        data: Any,
+        *,
+        options: WriteOptions | None = None,
+        preserve_index: bool | None = None,
+        coerce_timestamps: bool = False,
+    ) -> None:
+        """Add rows. They are uploaded now and part of the table when the transaction commits.
+
+        Args:
+            data: As for `Table.append`; without rows it adds none.
+            options: As for `Table.append`.
+            preserve_index: As for `Table.append`.
+            coerce_timestamps: As for `Table.append`.
+
+        Raises:
+            DataError: The data does not fit the table.
+            TransactionEnded: The block has not begun, or has ended.
+        """
+        work = self._open()
+        request = WriteRequest(
+            options=options or WriteOptions(), coerce_timestamps=coerce_timestamps
+        )
+        work.add(work.stage(self._reader(data, request, preserve_index=preserve_index), request))
+        self._did("WRITE", {"mode": "Append"})
+
+    def delete(self, where: Filter, *, options: WriteOptions | None = None) -> int:
+        """Delete the rows for which `where` is TRUE.
+
+        Args:
+            where: Text or tuples; see `Table.delete`.
+            options: Layout of the files that are written again.
+
+        Returns:
+            How many rows.
+
+        Raises:
+            TableIsAppendOnly: The table forbids removing rows.
+            InvalidFilter: It does not fit the table, or is an Arrow expression.
+            TransactionEnded: The block has not begun, or has ended.
+        """
+        work = self._open()
+        predicate = deletable(where, work.snapshot.schema)
+        request = WriteRequest(options=options or WriteOptions())
+        deleted = work.remove_where(predicate, request)
+        self._did("DELETE", {"predicate": json.dumps([_text(where)])})
+        return deleted
+
+    def overwrite(
+        self,
+        data: Any,
+        *,
+        where: Filter = None,
+        partitions: Partitions | None = None,
+        options: WriteOptions | None = None,
+        preserve_index: bool | None = None,
+        coerce_timestamps: bool = False,
+    ) -> None:
+        """Replace all rows, those that match `where`, or those of the partitions that `data` is in.
+
+        Args:
+            data: As for `Table.overwrite`.
+            where: As for `Table.overwrite`.
+            partitions: As for `Table.overwrite`.
+            options: As for `Table.append`.
+            preserve_index: As for `Table.append`.
+            coerce_timestamps: As for `Table.append`.
+
+        Raises:
+            TableIsAppendOnly: The table forbids removing rows.
+            DataError: The data does not fit the table or `where`.
+            TransactionEnded: The block has not begun, or has ended.
+        """
+        work = self._open()
+        schema = work.snapshot.schema
+        check_scope(where, partitions, work.snapshot)
+        predicate = None if where is None else deletable(where, schema)
+        request = WriteRequest(
+            options=options or WriteOptions(),
+            coerce_timestamps=coerce_timestamps,
+            check=None if predicate is None else requirement(predicate, schema),
+        )
+        staged = work.stage(self._reader(data, request, preserve_index=preserve_index), request)
+        if predicate is not None:
+            self.replace_where(where, staged, request)
+            return
+        if partitions is not None:
+            work.remove_partitions_of(staged)
+        else:
+            work.remove_all()
+        work.add(staged)
+        self._did("WRITE", {"mode": "Overwrite"})
+
+    def replace_where(self, where: Filter, staged: Staged, request: WriteRequest) -> None:
+        """Replace the rows that match by those of files staged before, which do. Not for users."""
+        work = self._open()
+        work.remove_where(deletable(where, work.snapshot.schema), request)
+        work.add(staged)
+        self._did("WRITE", {"mode": "Overwrite", "predicate": json.dumps([_text(where)])})
+
+    # --- how it begins and ends ---
+
+    def __enter__(self) -> Self:
+        if self._work is not None or not self._state.startswith("has not begun"):
+            raise self._ended()
+        self._begun_at = self._handle.env.now()
+        unix_ms = int(self._begun_at * 1000)
+        self._work = Workspace(self._handle, self._handle.writable(), self._commit_id, unix_ms)
+        self._state = "is open"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        work, self._work = self._open(), None
+        if error is not None:
+            self._state = "was rolled back"
+            work.discard()
+            return
+        self._state = "has failed"
+        try:
+            self.result = self._commit(work)
+        except CommitOutcomeUnknown:
+            self._state = "has an unknown outcome"
+            raise
+        self._state = "was committed"
+
+    def _commit(self, work: Workspace) -> CommitResult | None:
+        work.discard_dropped()
+        done = recorded(work.snapshot, self._txn)
+        changed = bool(work.adds or work.removes or self._txn)
+        if done is not None or not changed:
+            work.discard()
+            return done
+        staged = Staged(
+            commit_id=self._commit_id,
+            unix_ms=int(self._begun_at * 1000),
+            adds=work.adds,
+            rows=work.rows_added,
+            txn=self._txn,
+            user_info=self._info,
+        )
+        with self._handle.discarding(work.uploaded):
+            if isinstance(work.reads, ReadNothing) and not work.removes:
+                return self._handle.commit(Append(staged), work.snapshot, staged)
+            result = self._handle.commit_pinned(
+                self._change(work, staged), work.snapshot, staged, self._begun_at
+            )
+        if result.already_committed:
+            work.discard()
+            return result
+        return replace(result, rows_deleted=work.rows_deleted)
+
+    def _change(self, work: Workspace, staged: Staged) -> Change:
+        alone = len(self._operations) == 1
+        return Change(
+            staged,
+            work.removes,
+            work.reads,
+            self._operations[0] if alone else "TRANSACTION",
+            self._parameters if alone else {"operations": json.dumps(self._operations)},
+        )
+
+    def _did(self, operation: str, parameters: Mapping[str, str]) -> None:
+        self._operations.append(operation)
+        self._parameters = dict(parameters)
+
+    def _reader(
+        self, data: Any, request: WriteRequest, *, preserve_index: bool | None
+    ) -> pa.RecordBatchReader:
+        return open_source(
+            data,
+            schema=self._open().snapshot.schema,
+            preserve_index=preserve_index,
+            coerce_timestamps=request.coerce_timestamps,
+        )
+
+    def _open(self) -> Workspace:
+        if self._work is None:
+            raise self._ended()
+        return self._work
+
+    def _ended(self) -> TransactionEnded:
+        return TransactionEnded(
+            f"transaction {self._commit_id} {self._state}; each is for one `with` block",
+            commit_id=self._commit_id,
+        )
+
+
+def deletable(where: Filter, schema: pa.Schema) -> Predicate:
+    """The predicate of a filter that names rows to delete.
+
+    Raises:
+        InvalidFilter: It does not fit the table, or is an Arrow expression.
+        DataError: It is None.
+    """
+    if where is None:
+        raise DataError("no filter; 'true' means every row")
+    return to_predicate(where, schema)
+
+
+def check_scope(where: Filter, partitions: Partitions | None, snapshot: Snapshot) -> None:
+    """Refuse an overwrite that does not say clearly what it is to replace.
+
+    Raises:
+        DataError: Both are given, or `partitions` is wrong or has no meaning for the table.
+    """
+    if partitions is None:
+        return
+    if partitions != "dynamic":
+        raise DataError(f"partitions is 'dynamic' or None, got {partitions!r}")
+    if where is not None:
+        raise DataError("where and partitions='dynamic' cannot both say what to replace")
+    if not snapshot.partition_columns:
+        raise DataError("partitions='dynamic' on a table that has no partition columns")
+
+
+def _text(where: Filter) -> str:
+    return where if isinstance(where, str) else repr(where)

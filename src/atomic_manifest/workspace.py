@@ -1,0 +1,221 @@
+"""The uncommitted changes of one transaction on one snapshot.
+
+Invariants: changes are net: a file that was staged and dropped again is in no action, and a file of the
+snapshot is removed once. Each operation takes effect whole or, if it raises, not at all. Whatever
+depends on the table's rows says which in the read set, before it reads.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import pyarrow as pa
+
+from atomic_manifest.commit.intent import ReadSet
+from atomic_manifest.data.filters import type_names
+from atomic_manifest.data.rows import rows_except, rows_where, tally_where
+from atomic_manifest.handle import Handle
+from atomic_manifest.log.actions import Add, Remove
+from atomic_manifest.log.entry import Entry
+from atomic_manifest.log.predicate import Everything, Predicate
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.change import rows_in, union
+from atomic_manifest.ops.overwrite import partitions_of
+from atomic_manifest.ops.removal import check_may_remove, removes_of
+from atomic_manifest.ops.selection import records, select
+from atomic_manifest.ops.staged import Staged
+from atomic_manifest.staging import WriteRequest, stage
+
+
+class Workspace:
+    """See the module docstring.
+
+    Args:
+        handle: Of the table.
+        snapshot: What the changes are made to.
+        commit_id: For error messages.
+        unix_ms: Stamp of the removals, milliseconds since the Unix epoch.
+
+    Attributes:
+        snapshot: What the changes are made to.
+        rows_added: Rows that were given, whatever became of them.
+        rows_deleted: Rows that a predicate took out.
+    """
+
+    def __init__(self, handle: Handle, snapshot: Snapshot, commit_id: str, unix_ms: int) -> None:
+        self.snapshot = snapshot
+        self.rows_added = 0
+        self.rows_deleted = 0
+        self._handle = handle
+        self._commit_id = commit_id
+        self._unix_ms = unix_ms
+        self._adds: dict[str, Add] = {}
+        self._removes: dict[str, Remove] = {}
+        self._uploaded: list[Add] = []
+        self._read: list[Predicate] = []
+        self._current: Snapshot | None = snapshot
+
+    @property
+    def adds(self) -> tuple[Add, ...]:
+        """The net new files."""
+        return tuple(self._adds.values())
+
+    @property
+    def removes(self) -> tuple[Remove, ...]:
+        """The files of the snapshot to remove."""
+        return tuple(self._removes.values())
+
+    @property
+    def reads(self) -> ReadSet:
+        """What was read of the snapshot."""
+        return union(self._read, self.types)
+
+    @property
+    def uploaded(self) -> tuple[Add, ...]:
+        """The files uploaded here that are still there."""
+        return tuple(self._uploaded)
+
+    @cached_property
+    def types(self) -> Mapping[str, str]:
+        """Delta's names of types by dotted column."""
+        return type_names(self.snapshot.schema)
+
+    @property
+    def current(self) -> Snapshot:
+        """The snapshot with the changes made to it, at a version that is nobody's."""
+        if self._current is None:
+            entry = Entry(self.snapshot.version + 1, adds=self.adds, removes=self.removes)
+            self._current = self.snapshot.advance([entry])
+        return self._current
+
+    # --- operations ---
+
+    def read(self, predicate: Predicate, columns: Sequence[str] | None) -> pa.Table:
+        """The rows that match."""
+        self._read.append(predicate)
+        current = self.current
+        files = current.files()
+        if not isinstance(predicate, Everything):
+            chosen = select(files, predicate, self.types)
+            files = pa.concat_tables([chosen.whole, chosen.partly])
+        return rows_where(self._handle.store, current, files, predicate, columns)
+
+    def read_opaque(self, read: Callable[[Snapshot], pa.Table]) -> pa.Table:
+        """What a function makes of the changed snapshot; counts as having read all of it."""
+        self._read.append(Everything())
+        return read(self.current)
+
+    def stage(self, reader: pa.RecordBatchReader, request: WriteRequest) -> Staged:
+        """Upload rows. They are not among the changes before `add`."""
+        staged = stage(
+            self._handle.store,
+            self._handle.env,
+            reader,
+            schema=self.snapshot.schema,
+            partition_by=self.snapshot.partition_columns,
+            request=request,
+        )
+        self._uploaded += staged.adds
+        return staged
+
+    def add(self, staged: Staged) -> None:
+        """Add the rows of staged files."""
+        self.rows_added += staged.rows
+        self._put(staged.adds)
+
+    def remove_all(self) -> None:
+        """Remove every row."""
+        self._read.append(Everything())
+        self._remove(self.current.files())
+
+    def remove_partitions_of(self, staged: Staged) -> None:
+        """Remove all rows of the partitions that staged files are in."""
+        partitions = partitions_of(staged.adds)
+        self._read.append(rows_in(partitions, self.snapshot.schema))
+        schema = self.snapshot.schema
+        files = self.current.files()
+        self._drop(
+            removes_of(files, self._unix_ms, schema=schema, partitions=partitions, stats=True)
+        )
+
+    def remove_where(self, predicate: Predicate, request: WriteRequest) -> int:
+        """Remove the rows that match; files that hold others too are written again without them.
+
+        Args:
+            predicate: Which rows.
+            request: How to write files.
+
+        Returns:
+            How many rows.
+
+        Raises:
+            TableIsAppendOnly: The table forbids it.
+        """
+        check_may_remove(self.snapshot, self._commit_id)
+        self._read.append(predicate)
+        store, current = self._handle.store, self.current
+        chosen = select(current.files(), predicate, self.types)
+        tally = tally_where(store, current, chosen.partly, predicate)
+        paths = chosen.partly["path"].to_pylist()
+        left = [tally.rows[path] - tally.matching[path] for path in paths]
+        hit = [tally.matching[path] > 0 for path in paths]
+        deleted = self._rows(chosen.whole) + tally.matching.total()
+        touched = chosen.partly.filter(
+            pa.array([h and n > 0 for h, n in zip(hit, left, strict=True)], pa.bool_())
+        )
+        kept = self._rewrite(touched, predicate, request)
+        self._remove(
+            pa.concat_tables([chosen.whole, chosen.partly.filter(pa.array(hit, pa.bool_()))])
+        )
+        self._put(kept)
+        self.rows_deleted += deleted
+        return deleted
+
+    # --- files that nothing names ---
+
+    def discard_dropped(self) -> None:
+        """Delete uploaded files that did not stay among the changes."""
+        self._discard([add for add in self._uploaded if add.path not in self._adds])
+
+    def discard(self) -> None:
+        """Delete every uploaded file."""
+        self._discard(self._uploaded)
+
+    def _discard(self, adds: Sequence[Add]) -> None:
+        self._handle.discard(adds)
+        gone = {add.path for add in adds}
+        self._uploaded = [add for add in self._uploaded if add.path not in gone]
+
+    # --- parts ---
+
+    def _rewrite(
+        self, files: pa.Table, predicate: Predicate, request: WriteRequest
+    ) -> Sequence[Add]:
+        if not files.num_rows:
+            return ()
+        rest = rows_except(self._handle.store, self.current, files, predicate)
+        return self.stage(rest, replace(request, check=None)).adds
+
+    def _rows(self, files: pa.Table) -> int:
+        """How many rows files hold; those without statistics are asked."""
+        known = [records(stats) for stats in files["stats"].to_pylist()]
+        unknown = files.filter(pa.array([count is None for count in known], pa.bool_()))
+        asked = tally_where(self._handle.store, self.current, unknown, Everything())
+        return sum(count or 0 for count in known) + asked.rows.total()
+
+    def _remove(self, files: pa.Table) -> None:
+        self._drop(removes_of(files, self._unix_ms, schema=self.snapshot.schema, stats=True))
+
+    def _drop(self, removes: Sequence[Remove]) -> None:
+        base = [remove for remove in removes if remove.path not in self._adds]
+        if base:
+            check_may_remove(self.snapshot, self._commit_id)
+        for remove in base:
+            self._removes[remove.path] = remove
+        for remove in removes:
+            self._adds.pop(remove.path, None)
+        self._current = None
+
+    def _put(self, adds: Sequence[Add]) -> None:
+        self._adds.update((add.path, add) for add in adds)
+        self._current = None
