@@ -166,10 +166,10 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(handle=handles, where=wheres, rows=some_rows, other=wheres, reads=st.booleans())
     def transact(self, handle, where, rows, other, reads):
-        seen = self.states[handle.version]
-        began = handle.version
         try:
             with handle.transaction() as tx:
+                began = handle.version  # one opened in the past has moved to the latest
+                seen = self.states[began]
                 tx.append(table_of(rows))
                 mine = seen + Counter(rows)
                 if reads:
