@@ -234,3 +234,19 @@ def test_a_commit_asked_for_after_its_version_was_cleaned_away_stays_open(tmp_pa
         (tmp_path / "t" / "_delta_log" / f"{version:020}.json").unlink()
     unknown = am.CommitOutcomeUnknown("lost", commit_id="f" * 32, versions=(1,))
     assert table.resolve(unknown).state is ResolutionState.OPEN
+
+
+def test_an_error_after_the_commit_does_not_take_its_files_away(monkeypatch):
+    from atomic_manifest.log.snapshot import Snapshot
+
+    url = new_table()
+    table = am.Table.open(url)
+
+    def broken(self, entries):
+        raise am.errors.CorruptLog("broken", path="entry", version=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshot, "advance", broken)
+        assert table.append(rows(1)).version == 1
+    assert ids(am.Table.open(url)) == [1]
+    assert ids(table.refresh()) == [1]

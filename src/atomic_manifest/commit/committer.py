@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 
 from atomic_manifest.commit.driver import Report, run
 from atomic_manifest.commit.intent import Intent
-from atomic_manifest.commit.messages import AlreadyCommitted, Budget, Conflicted, Outcome
+from atomic_manifest.commit.messages import (
+    AlreadyCommitted,
+    Budget,
+    Committed,
+    Conflicted,
+    Outcome,
+)
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.progress import Memory
 from atomic_manifest.commit.result import version_or_raise
@@ -88,9 +94,16 @@ class Committer:
     def run(self, intent: Intent, snapshot: Snapshot) -> Settled:
         """Run one intent made on `snapshot` to its outcome."""
         report = self._run(intent)
-        after = snapshot.advance(report.winners)
-        if report.final is not None:
-            after = after.advance([report.final])
+        after = snapshot
+        try:
+            after = after.advance(report.winners)
+            if report.final is not None:
+                after = after.advance([report.final])
+        except AtomicManifestError as error:
+            if not isinstance(report.outcome, Committed):
+                raise
+            # It is in the log, whatever is wrong with the way there: no error may say otherwise.
+            _log.warning("the handle on %s stays behind its own commit: %s", self._store.url, error)
         return Settled(report.outcome, after, report.attempts, report.combined, report.created)
 
     def create(self, intent: Intent, adds: Sequence[Add]) -> Outcome:
