@@ -32,7 +32,8 @@ def test_the_demo_ingests_kills_restarts_and_verifies(tmp_path):
     assert "NO" not in done.stdout
     assert url in done.stdout.replace("\n", "")
     table = am.Table.open(url)
-    assert table.version == 15
+    assert table.version <= 15
+    assert sum(len(entry.commits) for entry in table.history()) == 16
     assert table.partition_columns == ("month",)
     assert table.to_dataset().count_rows() == 336_776
 
