@@ -160,7 +160,9 @@ class Handle:
             ) from error
 
     def _committed(self, snapshot: Snapshot) -> None:
-        self._move_to(snapshot, self.env.now())
+        # A commit that got nowhere proves nothing of how young the snapshot is.
+        if snapshot.version > self._snapshot.version:
+            self._move_to(snapshot, self.env.now())
 
     def _is_old(self) -> bool:
         return self.env.now() - self._asked_at > self._fresh_seconds()
@@ -213,6 +215,6 @@ def result_of(
 
 def recorded(snapshot: Snapshot, txn: tuple[str, int] | None) -> CommitResult | None:
     """The result of a transaction that a snapshot already holds; None if it does not."""
-    if txn is None or snapshot.txns.get(txn[0], txn[1] - 1) < txn[1]:
+    if not snapshot.records(txn):
         return None
     return CommitResult(snapshot.version, "", 0, 0, attempts=0, already_committed=True)

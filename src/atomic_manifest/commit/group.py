@@ -164,8 +164,7 @@ class GroupCommitter:
 
 def _recorded(each: _Waiting, base: Snapshot) -> Settled | None:
     """If the snapshot already holds the plan's transaction, that is the outcome."""
-    txn = each.plan.txn
-    if txn is None or base.txns.get(txn[0], txn[1] - 1) < txn[1]:
+    if not base.records(each.plan.txn):
         return None
     return Settled(AlreadyCommitted(base.version), base, attempts=0)
 
