@@ -299,7 +299,7 @@ def test_upload_tries_a_part_again(s3, scripted):
     scripted.script(STARTED, 503, 200, done)
     upload = s3.start_upload("big", part_size=100, max_in_flight=1)
     upload.write(b"x" * 100)
-    assert upload.finish().size == 100
+    assert upload.finish().meta.size == 100
     assert [method for method, _ in _methods(scripted)] == ["POST", "PUT", "PUT", "POST"]
 
 

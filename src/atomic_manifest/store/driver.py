@@ -1,10 +1,12 @@
 """What a driver is: one attempt at one request, its result a value.
 
-Error semantics. A conditional or unconditional *write* returns `Written`, `Refused`, `Contended` or
-`Unanswered`: a lost race is not an exception. A *read* returns what it read or raises `NotFound`,
+Error semantics. A *write* (put, copy, delete, the end of an upload), conditional or not, returns
+`Written` (of a deletion `Deleted`), `Refused`, `Contended` or `Unanswered`: a lost race is not an
+exception. A *read* returns what it read or raises `NotFound`,
 `NotModified`, or `StoreUnavailable` when the one attempt went unanswered (time-out, reset, 408, 429,
 5xx). Both raise `StorePermissionDenied`, `UnsupportedByStore` and `InvalidPath` for what no retry can
-mend. Types of an SDK never escape.
+mend. Types of an SDK never escape. What a driver cannot evaluate it refuses with `UnsupportedByStore`
+before anything is sent; it never evaluates a condition by looking first.
 
 Paths are relative to the driver's root, separated by `/`, without a leading one (`check_path`).
 """
@@ -16,7 +18,7 @@ from enum import Enum
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from atomic_manifest.errors import InvalidPath
-from atomic_manifest.store.conditions import Condition, ETag
+from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 
 Data: TypeAlias = bytes | bytearray | memoryview
 
@@ -31,6 +33,7 @@ class ObjectMeta:
         etag: The current entity tag, where the service gives one.
         last_modified: With time zone, where the service gives it.
         metadata: User metadata; keys in lower case.
+        version: Of this state of the object, where the bucket keeps versions.
     """
 
     path: str
@@ -38,6 +41,7 @@ class ObjectMeta:
     etag: ETag | None = None
     last_modified: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Written:
     """The write is durable; `meta.etag` is the new ETag."""
 
     meta: ObjectMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The object, or the asked version of it, is gone; without a condition, it may never have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,8 @@ class Unanswered:
     cause: BaseException
 
 
-PutOutcome: TypeAlias = Written | Refused | Contended | Unanswered
+WriteOutcome: TypeAlias = Written | Refused | Contended | Unanswered
+DeleteOutcome: TypeAlias = Deleted | Refused | Contended | Unanswered
 
 
 @runtime_checkable
@@ -96,8 +106,12 @@ class DriverUpload(Protocol):
         """Take the next bytes of the object; may block while `max_in_flight` parts are under way."""
         ...
 
-    def finish(self) -> ObjectMeta:
-        """Complete the upload. Raises `StoreUnavailable` if it cannot be completed."""
+    def finish(self) -> WriteOutcome:
+        """Complete the upload, if its condition holds at this instant.
+
+        After `Refused` and `Contended` nothing of it is left at the path, and `abort` removes the
+        parts. A service that was `Contended` here wants a new upload, with all its parts.
+        """
         ...
 
     def abort(self) -> None:
@@ -124,7 +138,7 @@ class Driver(Protocol):
         """Read an object, or bytes [start, end) of it."""
         ...
 
-    def head(self, path: str) -> ObjectMeta:
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """Look at an object without its bytes."""
         ...
 
@@ -135,17 +149,49 @@ class Driver(Protocol):
         *,
         when: Condition | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> PutOutcome:
+    ) -> WriteOutcome:
         """Write a whole object at once, if the condition holds at that instant."""
         ...
 
-    def start_upload(self, path: str, *, part_size: int, max_in_flight: int) -> DriverUpload:
-        """Begin an unconditional multipart upload. Inner retries are the driver's own: parts are
-        idempotent, and the path is one nobody else writes."""
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> DriverUpload:
+        """Begin a multipart upload, whose condition is evaluated when it is finished.
+
+        Inner retries of parts are the driver's own: parts are idempotent. The completion is one
+        attempt if there is a condition.
+        """
         ...
 
-    def delete(self, path: str) -> None:
-        """Delete; a missing object is no error."""
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """Copy within the root, inside the service, with user metadata.
+
+        `when` is asked of the destination, `source_when` of the source; either refuses. Raises
+        `NotFound` if there is no source.
+        """
+        ...
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
+        """Delete; without a condition a missing object is no error.
+
+        In a bucket with versions this leaves a delete marker, unless `version` is given: then that
+        version is removed for good, and it is its ETag that `when` is asked of.
+        """
         ...
 
     def delete_many(self, paths: Iterable[str]) -> None:

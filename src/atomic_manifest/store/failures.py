@@ -29,7 +29,13 @@ from atomic_manifest.errors import (
     UnsupportedByStore,
 )
 from atomic_manifest.store.conditions import Condition, IfAbsent, IfMatch
-from atomic_manifest.store.driver import Contended, ContendedCause, PutOutcome, Refused, Unanswered
+from atomic_manifest.store.driver import (
+    Contended,
+    ContendedCause,
+    Refused,
+    Unanswered,
+    WriteOutcome,
+)
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>|\(code: (\w{1,64})\)")
@@ -117,7 +123,7 @@ def read_failure(error: BaseException) -> Failure:
 
 def write_outcome(
     service: Service, path: str, when: Condition | None, failure: Failure
-) -> PutOutcome:
+) -> WriteOutcome:
     """What a failed put proves.
 
     Raises:

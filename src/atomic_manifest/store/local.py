@@ -18,6 +18,7 @@ without hard links `UnsupportedByStore` on create-if-absent. User metadata is no
 
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,10 +38,12 @@ from atomic_manifest.errors import (
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import (
     Data,
+    Deleted,
+    DeleteOutcome,
     Object,
     ObjectMeta,
-    PutOutcome,
     Refused,
+    WriteOutcome,
     Written,
     check_path,
 )
@@ -96,13 +99,16 @@ class LocalDriver:
             opened.seek(start)
             return Object(_read(opened, min(end, meta.size) - start), meta)
 
-    def head(self, path: str) -> ObjectMeta:
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
         file = self._file(path)
         with _reported(path):
             if file.is_dir():
                 raise NotFound(f"{path} is a folder", path=path)
-            return _meta(path, file.stat())
+            meta = _meta(path, file.stat())
+        if if_none_match is not None and meta.etag == if_none_match:
+            raise NotModified(f"{path} has not changed", path=path)
+        return meta
 
     def put(
         self,
@@ -111,7 +117,7 @@ class LocalDriver:
         *,
         when: Condition | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> PutOutcome:
+    ) -> WriteOutcome:
         """See `Driver.put`. `metadata` is not kept."""
         del metadata
         file = self._file(path)
@@ -125,29 +131,70 @@ class LocalDriver:
                 with opened:
                     opened.write(data)
                     _force(opened, self._env)
-                if isinstance(when, IfAbsent):
-                    return _create(path, file, temporary)
-                return _replace(path, file, temporary, when)
+                return _name(path, file, temporary, when)
             finally:
                 temporary.unlink(missing_ok=True)
 
-    def start_upload(self, path: str, *, part_size: int, max_in_flight: int) -> "LocalUpload":
-        """See `Driver.start_upload`. The sizes are of no use here."""
-        del part_size, max_in_flight
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> "LocalUpload":
+        """See `Driver.start_upload`. The sizes are of no use here; `metadata` is not kept."""
+        del part_size, max_in_flight, metadata
         file = self._file(path)
         with _reported(path, writing=True):
             temporary, opened = self._temporary(file)
-        return LocalUpload(self._env, path, file, temporary, opened)
+        return LocalUpload(self._env, path, file, temporary, opened, when)
 
-    def delete(self, path: str) -> None:
-        """See `Driver.delete`."""
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`. The copy is of one state of the source, whose file is never changed."""
+        found, file = self._file(source), self._file(path)
+        with _reported(source):
+            if found.is_dir():
+                raise NotFound(f"{source} is a folder", path=source)
+            original = found.open("rb")
+        with original, _reported(path, writing=True):
+            tag = _tag(os.fstat(original.fileno()))
+            if source_when is not None and not source_when.satisfied_by(tag):
+                return Refused(_etag(file))
+            temporary, opened = self._temporary(file)
+            try:
+                with opened:
+                    shutil.copyfileobj(original, opened)
+                    _force(opened, self._env)
+                return _name(path, file, temporary, when)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
+        """See `Driver.delete`. There are no versions."""
         file = self._file(path)
+        if version is not None:
+            raise UnsupportedByStore(f"{path}: a file system keeps no versions", path=path)
         with _reported(path, writing=True):
             if not file.is_file():
-                return
+                return Deleted() if when is None else Refused()
             with locked(file.parent):
+                current = _etag(file)
+                if when is not None and not when.satisfied_by(current):
+                    return Refused(current)
                 file.unlink(missing_ok=True)
             sync_folder(file.parent)
+        return Deleted()
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`."""
@@ -182,28 +229,38 @@ class LocalUpload:
         file: The same as a file.
         temporary: The temporary file, in the folder of `file`.
         opened: The temporary file opened for writing.
+        when: Asked when it is finished.
     """
 
-    def __init__(self, env: Env, path: str, file: Path, temporary: Path, opened: BinaryIO) -> None:
+    def __init__(
+        self,
+        env: Env,
+        path: str,
+        file: Path,
+        temporary: Path,
+        opened: BinaryIO,
+        when: Condition | None,
+    ) -> None:
         self._env = env
         self._path = path
         self._file = file
         self._temporary = temporary
         self._opened = opened
+        self._when = when
 
     def write(self, data: Data) -> None:
         """See `DriverUpload.write`."""
         with _reported(self._path, writing=True):
             self._opened.write(data)
 
-    def finish(self) -> ObjectMeta:
+    def finish(self) -> WriteOutcome:
         """See `DriverUpload.finish`."""
         with _reported(self._path, writing=True):
             with self._opened:
                 _force(self._opened, self._env)
-            outcome = _replace(self._path, self._file, self._temporary, None)
-        assert isinstance(outcome, Written)  # noqa: S101 - no condition, nothing to refuse
-        return outcome.meta
+            outcome = _name(self._path, self._file, self._temporary, self._when)
+            self._temporary.unlink(missing_ok=True)
+        return outcome
 
     def abort(self) -> None:
         """See `DriverUpload.abort`."""
@@ -220,7 +277,14 @@ def _force(opened: BinaryIO, env: Env) -> None:
     os.fsync(opened.fileno())
 
 
-def _create(path: str, file: Path, temporary: Path) -> PutOutcome:
+def _name(path: str, file: Path, temporary: Path, when: Condition | None) -> WriteOutcome:
+    """Give a whole file the object's name, if the condition holds."""
+    if isinstance(when, IfAbsent):
+        return _create(path, file, temporary)
+    return _replace(path, file, temporary, when)
+
+
+def _create(path: str, file: Path, temporary: Path) -> WriteOutcome:
     try:
         os.link(temporary, file)
     except FileExistsError as error:
@@ -240,7 +304,7 @@ def _create(path: str, file: Path, temporary: Path) -> PutOutcome:
     return Written(meta)
 
 
-def _replace(path: str, file: Path, temporary: Path, when: IfMatch | None) -> PutOutcome:
+def _replace(path: str, file: Path, temporary: Path, when: IfMatch | None) -> WriteOutcome:
     with locked(file.parent):
         current = _stat(file)
         if when is not None:

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from atomic_manifest.env import SYSTEM, Env
-from atomic_manifest.errors import NotFound, NotModified
-from atomic_manifest.store.conditions import Condition, ETag, IfAbsent
+from atomic_manifest.errors import NotFound, NotModified, UnsupportedByStore
+from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import (
     Data,
+    Deleted,
+    DeleteOutcome,
     Object,
     ObjectMeta,
-    PutOutcome,
     Refused,
+    WriteOutcome,
     Written,
     check_path,
 )
@@ -55,18 +57,16 @@ class MemoryDriver:
         if_none_match: ETag | None = None,
     ) -> Object:
         """See `Driver.get`."""
-        found = self._find(path)
-        if if_none_match is not None and found.meta.etag == if_none_match:
-            raise NotModified(f"{path} has not changed", path=path)
+        found = self._find(path, if_none_match)
         if range is None:
             return found
         start, end = check_range(path, range)
         check_start(path, start, len(found.data))
         return Object(found.data[start:end], found.meta)
 
-    def head(self, path: str) -> ObjectMeta:
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
-        return self._find(path).meta
+        return self._find(path, if_none_match).meta
 
     def put(
         self,
@@ -75,28 +75,65 @@ class MemoryDriver:
         *,
         when: Condition | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> PutOutcome:
+    ) -> WriteOutcome:
         """See `Driver.put`."""
         check_path(path)
         check_metadata(path, metadata or {})
         body = bytes(data)
         with self._lock:
-            current = self._objects.get(path)
-            etag = current.meta.etag if current is not None else None
-            if not _holds(when, etag):
-                return Refused(etag)
+            current = self._etag(path)
+            if not _holds(when, current):
+                return Refused(current)
             return Written(self._store(path, body, metadata or {}))
 
-    def start_upload(self, path: str, *, part_size: int, max_in_flight: int) -> "MemoryUpload":
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> "MemoryUpload":
         """See `Driver.start_upload`. The sizes are of no use here."""
         del part_size, max_in_flight
-        return MemoryUpload(self, check_path(path))
+        check_metadata(path, metadata or {})
+        return MemoryUpload(self, check_path(path), when, metadata)
 
-    def delete(self, path: str) -> None:
-        """See `Driver.delete`."""
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`."""
+        check_path(source)
         check_path(path)
         with self._lock:
+            found, current = self._objects.get(source), self._etag(path)
+            if found is None:
+                raise NotFound(f"{source} does not exist", path=source)
+            if not _holds(source_when, found.meta.etag):
+                return Refused(current)
+            if not _holds(when, current):
+                return Refused(current)
+            return Written(self._store(path, found.data, found.meta.metadata))
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
+        """See `Driver.delete`. There are no versions."""
+        check_path(path)
+        if version is not None:
+            raise UnsupportedByStore(f"{path}: this store keeps no versions", path=path)
+        with self._lock:
+            current = self._etag(path)
+            if not _holds(when, current):
+                return Refused(current)
             self._objects.pop(path, None)
+        return Deleted()
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`."""
@@ -114,13 +151,19 @@ class MemoryDriver:
             ]
         return iter(sorted(metas, key=lambda meta: meta.path))
 
-    def _find(self, path: str) -> Object:
+    def _find(self, path: str, if_none_match: ETag | None) -> Object:
         check_path(path)
         with self._lock:
             found = self._objects.get(path)
         if found is None:
             raise NotFound(f"{path} does not exist", path=path)
+        if if_none_match is not None and found.meta.etag == if_none_match:
+            raise NotModified(f"{path} has not changed", path=path)
         return found
+
+    def _etag(self, path: str) -> ETag | None:
+        current = self._objects.get(path)
+        return None if current is None else current.meta.etag
 
     def _store(self, path: str, body: bytes, metadata: Mapping[str, str]) -> ObjectMeta:
         meta = ObjectMeta(
@@ -148,21 +191,30 @@ class MemoryUpload:
     Args:
         driver: Where to put the object.
         path: A checked path.
+        when: Asked when it is finished.
+        metadata: To keep with the object.
     """
 
-    def __init__(self, driver: MemoryDriver, path: str) -> None:
+    def __init__(
+        self,
+        driver: MemoryDriver,
+        path: str,
+        when: Condition | None,
+        metadata: Mapping[str, str] | None,
+    ) -> None:
         self._driver = driver
         self._path = path
+        self._when = when
+        self._metadata = metadata
         self._data = bytearray()
 
     def write(self, data: Data) -> None:
         """See `DriverUpload.write`."""
         self._data += data
 
-    def finish(self) -> ObjectMeta:
+    def finish(self) -> WriteOutcome:
         """See `DriverUpload.finish`."""
-        self._driver.put(self._path, self._data)
-        return self._driver.head(self._path)
+        return self._driver.put(self._path, self._data, when=self._when, metadata=self._metadata)
 
     def abort(self) -> None:
         """See `DriverUpload.abort`."""

@@ -28,7 +28,7 @@ from atomic_manifest.store.driver import (
 )
 from atomic_manifest.store.pacing import Pacer, Retry
 from atomic_manifest.store.upload import Upload
-from atomic_manifest.store.writing import ConditionalPut, put_whole
+from atomic_manifest.store.writing import ConditionalPut, delete_whole, put_whole
 
 _T = TypeVar("_T")
 
@@ -164,7 +164,7 @@ class ObjectStore:
 
     def delete(self, path: str) -> None:
         """Delete an object; a missing one is no error. Raises as `get` does."""
-        self._asking(lambda: self.driver.delete(path))
+        delete_whole(self.driver, path, self._pacer())
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """Delete objects, in batches where the service can; missing ones are no error.

@@ -26,10 +26,13 @@ from atomic_manifest.errors import NotFound, NotModified, StoreUnavailable, Unsu
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import (
     Data,
+    Deleted,
+    DeleteOutcome,
     Object,
     ObjectMeta,
-    PutOutcome,
     Refused,
+    Unanswered,
+    WriteOutcome,
     Written,
     check_path,
 )
@@ -108,8 +111,7 @@ class RemoteDriver:
             options["range"] = check_range(path, range)
         if if_none_match is not None:
             if self._service is Service.GCS:  # a generation cannot stand in If-None-Match
-                if self.head(path).etag == if_none_match:
-                    raise NotModified(f"{path} has not changed", path=path)
+                self.head(path, if_none_match=if_none_match)
             else:
                 options["if_none_match"] = if_none_match.quoted
         key = self._key(path)
@@ -121,12 +123,17 @@ class RemoteDriver:
             raise StoreUnavailable(f"{path}: the answer broke off", path=path)
         return Object(data, meta)
 
-    def head(self, path: str) -> ObjectMeta:
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
         key = self._key(path)
+        options: dict[str, Any] = {"head": True}
+        if if_none_match is not None and self._service is not Service.GCS:
+            options["if_none_match"] = if_none_match.quoted
         with self._reported(path):
-            result = obstore.get(self._requests, key, options={"head": True})
-            return self._meta(path, result)
+            meta = self._meta(path, obstore.get(self._requests, key, options=options))  # type: ignore[arg-type]
+        if if_none_match is not None and meta.etag == if_none_match:
+            raise NotModified(f"{path} has not changed", path=path)
+        return meta
 
     def put(
         self,
@@ -135,7 +142,7 @@ class RemoteDriver:
         *,
         when: Condition | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> PutOutcome:
+    ) -> WriteOutcome:
         """See `Driver.put`."""
         key, mode = self._key(path), self._mode(path, when)
         if isinstance(when, IfMatch) and when.etags[0].weak:
@@ -157,19 +164,57 @@ class RemoteDriver:
             return Written(ObjectMeta(path, memoryview(data).nbytes, etag, None, metadata or {}))
         return write_outcome(self._service, path, when, failure)
 
-    def start_upload(self, path: str, *, part_size: int, max_in_flight: int) -> RemoteUpload:
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> RemoteUpload:
         """See `Driver.start_upload`."""
         key = self._key(path)
+        if when is not None:
+            raise self._unsupported(path, "a conditional multipart upload")
         if self._uploads is None:
             self._uploads = self._open_uploads()
+        attributes = self._attributes(path, metadata) if metadata else None
         writer = obstore.open_writer(
-            self._uploads, key, buffer_size=part_size, max_concurrency=max_in_flight
+            self._uploads,
+            key,
+            attributes=attributes,
+            buffer_size=part_size,
+            max_concurrency=max_in_flight,
         )
         return RemoteUpload(path, writer, partial(self._reported, path))
 
-    def delete(self, path: str) -> None:
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`."""
+        check_path(source)
+        self._key(path)
+        del when, source_when
+        raise self._unsupported(path, "a copy")
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
         """See `Driver.delete`."""
-        self._delete(path, self._key(path))
+        key = self._key(path)
+        if when is not None or version is not None:
+            raise self._unsupported(path, "a conditional deletion")
+        try:
+            self._delete(path, key)
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Deleted()
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`. S3 takes a thousand in one request."""
@@ -210,6 +255,11 @@ class RemoteDriver:
             if isinstance(key, list):  # what follows the missing one was not deleted
                 for single in key:
                     self._delete(path, single)
+
+    def _unsupported(self, path: str, what: str) -> UnsupportedByStore:
+        return UnsupportedByStore(
+            f"{path}: {what} cannot be asked of {self._service.value}", path=path
+        )
 
     def _key(self, path: str) -> str:
         return self._root + check_path(path)

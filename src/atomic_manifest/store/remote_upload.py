@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from atomic_manifest.store.driver import Data, ObjectMeta
+from atomic_manifest.errors import StoreUnavailable
+from atomic_manifest.store.driver import Data, ObjectMeta, Unanswered, WriteOutcome, Written
 
 if TYPE_CHECKING:
     from obstore import WritableFile
@@ -41,13 +42,16 @@ class RemoteUpload:
         with self._reported():
             self._size += self._writer.write(data)
 
-    def finish(self) -> ObjectMeta:
+    def finish(self) -> WriteOutcome:
         """See `DriverUpload.finish`. The result tells neither ETag nor time."""
         writer, self._writer = self._writer, None
         assert writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
-        with self._reported():
-            writer.close()
-        return ObjectMeta(self._path, self._size)
+        try:
+            with self._reported():
+                writer.close()
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Written(ObjectMeta(self._path, self._size))
 
     def abort(self) -> None:
         """See `DriverUpload.abort`."""

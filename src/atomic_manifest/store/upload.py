@@ -10,6 +10,7 @@ from typing import Self
 
 from atomic_manifest.errors import StoreError
 from atomic_manifest.store.driver import Data, DriverUpload, ObjectMeta
+from atomic_manifest.store.writing import finished
 
 
 class Upload:
@@ -107,7 +108,7 @@ class Upload:
         try:
             if self._buffer:
                 self._parts.write(self._buffer)
-            self.meta = self._parts.finish()
+            self.meta = finished(self._path, self._parts.finish())
         except BaseException:
             self._parts.abort()
             raise

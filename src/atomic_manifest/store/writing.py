@@ -25,11 +25,13 @@ from atomic_manifest.store.driver import (
     Contended,
     ContendedCause,
     Data,
+    Deleted,
     Driver,
     Object,
     ObjectMeta,
     Refused,
     Unanswered,
+    WriteOutcome,
     Written,
 )
 from atomic_manifest.store.pacing import Pacer
@@ -57,6 +59,41 @@ def put_whole(
             case Contended() | Unanswered():
                 if not pacer.pause():
                     raise _gave_up(path, outcome)
+
+
+def delete_whole(driver: Driver, path: str, pacer: Pacer) -> None:
+    """Delete unconditionally; tried again until it is gone.
+
+    Raises:
+        StoreUnavailable: If the budget ended first.
+        Conflict409: If it ended with every attempt declined because of another operation.
+    """
+    while True:
+        outcome = driver.delete(path)
+        match outcome:
+            case Deleted():
+                return
+            case Refused(current):
+                raise _refused(path, None, current)
+            case Contended() | Unanswered():
+                if not pacer.pause():
+                    raise _gave_up(path, outcome)
+
+
+def finished(path: str, outcome: WriteOutcome) -> ObjectMeta:
+    """What the end of an unconditional upload came to, which is one attempt.
+
+    Raises:
+        StoreUnavailable: If it went unanswered or was declined.
+        Conflict409: If another operation was in flight.
+    """
+    match outcome:
+        case Written(meta):
+            return meta
+        case Refused(current):
+            raise _refused(path, None, current)
+        case Contended() | Unanswered():
+            raise _gave_up(path, outcome)
 
 
 class ConditionalPut:

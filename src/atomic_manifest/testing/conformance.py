@@ -19,9 +19,9 @@ from atomic_manifest.store.driver import (
     Contended,
     Driver,
     ObjectMeta,
-    PutOutcome,
     Refused,
     Unanswered,
+    WriteOutcome,
     Written,
 )
 
@@ -235,7 +235,7 @@ class StoreConformance:
             upload.write(part)
         assert driver.get("big").data == b"old"
         assert [meta.path for meta in driver.list()] == ["big"]
-        meta = upload.finish()
+        meta = _written(upload.finish())
         assert (meta.path, meta.size) == ("big", 2 * _PART + 17)
         assert driver.get("big").data == b"".join(parts)
 
@@ -265,7 +265,7 @@ def _race(count: int, act: Callable[[int], _T]) -> list[_T]:
         return list(pool.map(started, range(count)))
 
 
-def _create(driver: Driver, path: str, data: bytes) -> PutOutcome:
+def _create(driver: Driver, path: str, data: bytes) -> WriteOutcome:
     """Create if absent; asked again while the service declines to decide."""
     while True:
         outcome = driver.put(path, data, when=IfAbsent())
@@ -285,12 +285,12 @@ def _increment(driver: Driver, path: str) -> None:
             return
 
 
-def _written(outcome: PutOutcome) -> ObjectMeta:
+def _written(outcome: WriteOutcome) -> ObjectMeta:
     assert isinstance(outcome, Written), outcome
     return outcome.meta
 
 
-def _tag(outcome: PutOutcome) -> ETag:
+def _tag(outcome: WriteOutcome) -> ETag:
     etag = _written(outcome).etag
     assert etag is not None
     return etag

@@ -4,20 +4,21 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from atomic_manifest.errors import StoreUnavailable
-from atomic_manifest.store.conditions import Condition, ETag
+from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import (
     Contended,
     ContendedCause,
     Data,
+    DeleteOutcome,
     Driver,
     DriverUpload,
     Object,
     ObjectMeta,
-    PutOutcome,
     Unanswered,
+    WriteOutcome,
 )
 
 
@@ -77,10 +78,10 @@ class CountingDriver:
         self._record("get", path)
         return self.inner.get(path, range=range, if_none_match=if_none_match)
 
-    def head(self, path: str) -> ObjectMeta:
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
         self._record("head", path)
-        return self.inner.head(path)
+        return self.inner.head(path, if_none_match=if_none_match)
 
     def put(
         self,
@@ -89,20 +90,48 @@ class CountingDriver:
         *,
         when: Condition | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> PutOutcome:
+    ) -> WriteOutcome:
         """See `Driver.put`."""
         self._record("put", path)
         return self.inner.put(path, data, when=when, metadata=metadata)
 
-    def start_upload(self, path: str, *, part_size: int, max_in_flight: int) -> DriverUpload:
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> DriverUpload:
         """See `Driver.start_upload`. What the upload then sends is not counted."""
         self._record("start_upload", path)
-        return self.inner.start_upload(path, part_size=part_size, max_in_flight=max_in_flight)
+        return self.inner.start_upload(
+            path,
+            part_size=part_size,
+            max_in_flight=max_in_flight,
+            when=when,
+            metadata=metadata,
+        )
 
-    def delete(self, path: str) -> None:
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`."""
+        self._record("copy", path)
+        return self.inner.copy(source, path, when=when, source_when=source_when)
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
         """See `Driver.delete`."""
         self._record("delete", path)
-        self.inner.delete(path)
+        return self.inner.delete(path, when=when, version=version)
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`. Counts as one."""
@@ -135,6 +164,8 @@ class Fault(Enum):
     """The store fails before it has done anything, which the answer does not tell."""
 
 
+_Outcome = TypeVar("_Outcome")
+_Failed: TypeAlias = Contended | Unanswered
 Faults: TypeAlias = Mapping[int, Fault] | Callable[[int, Request], Fault | None]
 
 
@@ -142,7 +173,7 @@ class FaultyDriver:
     """Makes chosen requests fail, and passes the rest on. Safe to share between threads.
 
     Requests are numbered from 0 in the order they come; an upload counts when it starts and when it
-    is finished, a listing once. Puts get the value of the fault, everything else raises
+    is finished, a listing once. Writes get the value of the fault, everything else raises
     `StoreUnavailable`.
 
     Args:
@@ -172,10 +203,10 @@ class FaultyDriver:
         self._fail_read("get", path)
         return self.inner.get(path, range=range, if_none_match=if_none_match)
 
-    def head(self, path: str) -> ObjectMeta:
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
         self._fail_read("head", path)
-        return self.inner.head(path)
+        return self.inner.head(path, if_none_match=if_none_match)
 
     def put(
         self,
@@ -184,30 +215,54 @@ class FaultyDriver:
         *,
         when: Condition | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> PutOutcome:
+    ) -> WriteOutcome:
         """See `Driver.put`."""
-        match self._fault("put", path):
-            case None:
-                return self.inner.put(path, data, when=when, metadata=metadata)
-            case Fault.CONFLICT_409:
-                return Contended(ContendedCause.CONFLICT)
-            case Fault.THROTTLED_429:
-                return Contended(ContendedCause.THROTTLED)
-            case Fault.LOST_AFTER:
-                self.inner.put(path, data, when=when, metadata=metadata)
-                return Unanswered(_unavailable(path, Fault.LOST_AFTER))
-            case (Fault.LOST_BEFORE | Fault.ERROR_500) as fault:
-                return Unanswered(_unavailable(path, fault))
+        return self._written(
+            "put", path, lambda: self.inner.put(path, data, when=when, metadata=metadata)
+        )
 
-    def start_upload(self, path: str, *, part_size: int, max_in_flight: int) -> DriverUpload:
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> DriverUpload:
         """See `Driver.start_upload`."""
         self._fail_read("start_upload", path)
-        inner = self.inner.start_upload(path, part_size=part_size, max_in_flight=max_in_flight)
+        inner = self.inner.start_upload(
+            path,
+            part_size=part_size,
+            max_in_flight=max_in_flight,
+            when=when,
+            metadata=metadata,
+        )
         return _FaultyUpload(inner, path, lambda: self._fault("finish_upload", path))
 
-    def delete(self, path: str) -> None:
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`."""
+        return self._written(
+            "copy",
+            path,
+            lambda: self.inner.copy(source, path, when=when, source_when=source_when),
+        )
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
         """See `Driver.delete`."""
-        self._carry_out("delete", path, lambda: self.inner.delete(path))
+        return self._written(
+            "delete", path, lambda: self.inner.delete(path, when=when, version=version)
+        )
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`."""
@@ -227,6 +282,9 @@ class FaultyDriver:
         if isinstance(self._faults, Mapping):
             return self._faults.get(number)
         return self._faults(number, Request(method, path))
+
+    def _written(self, method: str, path: str, act: Callable[[], _Outcome]) -> _Outcome | _Failed:
+        return _after(self._fault(method, path), path, act)
 
     def _fail_read(self, method: str, path: str) -> None:
         fault = self._fault(method, path)
@@ -250,16 +308,27 @@ class _FaultyUpload:
     def write(self, data: Data) -> None:
         self._inner.write(data)
 
-    def finish(self) -> ObjectMeta:
-        fault = self._fault()
-        if fault is None:
-            return self._inner.finish()
-        if fault is Fault.LOST_AFTER:
-            self._inner.finish()
-        raise _unavailable(self._path, fault)
+    def finish(self) -> WriteOutcome:
+        return _after(self._fault(), self._path, self._inner.finish)
 
     def abort(self) -> None:
         self._inner.abort()
+
+
+def _after(fault: Fault | None, path: str, act: Callable[[], _Outcome]) -> _Outcome | _Failed:
+    """What a write comes to with a fault."""
+    match fault:
+        case None:
+            return act()
+        case Fault.CONFLICT_409:
+            return Contended(ContendedCause.CONFLICT)
+        case Fault.THROTTLED_429:
+            return Contended(ContendedCause.THROTTLED)
+        case Fault.LOST_AFTER:
+            act()
+            return Unanswered(_unavailable(path, fault))
+        case Fault.LOST_BEFORE | Fault.ERROR_500:
+            return Unanswered(_unavailable(path, fault))
 
 
 def _unavailable(path: str, fault: Fault) -> StoreUnavailable:
