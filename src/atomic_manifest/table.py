@@ -11,7 +11,7 @@ its files are gone, except with `CommitOutcomeUnknown`, which says that it may b
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -33,7 +33,7 @@ from atomic_manifest.handle import Handle
 from atomic_manifest.log.checkpoint import write_checkpoint
 from atomic_manifest.log.history import version_at
 from atomic_manifest.log.snapshot import Snapshot, load
-from atomic_manifest.ops.append import Append
+from atomic_manifest.ops.append import Append, with_new_columns
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
@@ -44,6 +44,7 @@ from atomic_manifest.store import ObjectStore, open_store
 from atomic_manifest.transaction import Partitions, Transaction, check_scope
 
 Url: TypeAlias = str | PathLike[str]
+SchemaMode: TypeAlias = Literal["merge"]
 T = TypeVar("T")
 
 
@@ -161,6 +162,7 @@ class Table(Reading):
         options: WriteOptions | None = None,
         preserve_index: bool | None = None,
         coerce_timestamps: bool = False,
+        schema_mode: SchemaMode | None = None,
     ) -> CommitResult:
         """Add rows. From an open handle: one PUT for the data, one for the log entry.
 
@@ -176,22 +178,32 @@ class Table(Reading):
             preserve_index: Whether to write a pandas index, as in `pyarrow.Table.from_pandas`; an
                 unnamed index is only written if True.
             coerce_timestamps: Truncate timestamps finer than microseconds instead of refusing them.
+            schema_mode: `"merge"` adds the columns that the table lacks, nested ones too, in the same
+                commit; older rows have null there. By default they are an error.
 
         Raises:
             SchemaMismatch, NullsInColumn, DataError: The data does not fit. Without `txn`, data
                 without rows is refused too.
+            UnsupportedTableFeature: A new column needs a feature that the table has not turned on.
             CommitConflict: The table's schema or rules were changed meanwhile.
             CommitContended: Too many lost races; not in the log.
             CommitOutcomeUnknown: The store did not answer; `resolve` tells later.
         """
         request = _request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
+        if schema_mode not in (None, "merge"):
+            raise DataError(f'schema_mode is "merge" or None, got {schema_mode!r}')
         snapshot = self._handle.writable()
         if (done := self._handle.recorded(txn)) is not None:
             return done
-        staged = self._stage(data, request, snapshot, preserve_index=preserve_index)
+        schema = None
+        if schema_mode == "merge":
+            data = open_source(data, preserve_index=preserve_index)
+            schema = with_new_columns(snapshot, data.schema)
+        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+        staged = self._stage(reader, request, snapshot, schema=schema)
         if not staged.adds and txn is None:
             raise DataError("no rows to append")
-        return self._handle.commit(Append(staged), snapshot, staged)
+        return self._handle.commit(Append(staged, schema), snapshot, staged)
 
     def overwrite(
         self,
@@ -235,7 +247,8 @@ class Table(Reading):
         if where is not None:
             reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
             return overwrite_where(self._handle, reader, where, request)
-        staged = self._stage(data, request, snapshot, preserve_index=preserve_index)
+        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+        staged = self._stage(reader, request, snapshot)
         if partitions is not None and not staged.adds and txn is None:
             raise DataError("no rows, and so no partition to overwrite")
         plan = Overwrite(staged) if partitions is None else replacing_partitions(staged)
@@ -348,13 +361,18 @@ class Table(Reading):
         )
 
     def _stage(
-        self, data: Any, request: WriteRequest, snapshot: Snapshot, *, preserve_index: bool | None
+        self,
+        reader: pa.RecordBatchReader,
+        request: WriteRequest,
+        snapshot: Snapshot,
+        *,
+        schema: pa.Schema | None = None,
     ) -> Staged:
         return stage(
             self._handle.store,
             self._handle.env,
-            self._reader(data, request, snapshot, preserve_index=preserve_index),
-            schema=snapshot.schema,
+            reader,
+            schema=snapshot.schema if schema is None else schema,
             partition_by=snapshot.partition_columns,
             request=request,
         )
@@ -401,6 +419,7 @@ def append(
     options: WriteOptions | None = None,
     preserve_index: bool | None = None,
     coerce_timestamps: bool = False,
+    schema_mode: SchemaMode | None = None,
     storage_options: Mapping[str, Any] | None = None,
     env: Env = SYSTEM,
 ) -> CommitResult:
@@ -418,6 +437,7 @@ def append(
         options: As for `Table.append`.
         preserve_index: As for `Table.append`.
         coerce_timestamps: As for `Table.append`.
+        schema_mode: As for `Table.append`.
         storage_options: As for `Table.create`.
         env: As for `Table.create`.
 
@@ -441,6 +461,7 @@ def append(
         options=options,
         preserve_index=preserve_index,
         coerce_timestamps=coerce_timestamps,
+        schema_mode=schema_mode,
     )
 
 
