@@ -196,7 +196,7 @@ def test_the_files_of_a_conflicting_commit_are_removed(table_on):
     table = table_on(store.driver)
     metadata = am.Table.open(url)._handle.snapshot.metadata
     other = msgspec.structs.replace(
-        metadata, schema_string=metadata.schema_string.replace('"name"', '"title"', 2)
+        metadata, schema_string=metadata.schema_string.replace('"long"', '"string"')
     )
     assert other != metadata
     store.put(entry_path(1), encode([other]), when=IfAbsent())
