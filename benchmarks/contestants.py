@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from atomic_manifest.commit.messages import Budget
 from benchmarks.contents import Contents, delta_contents, lance_contents
 from benchmarks.endpoint import S3Endpoint
 
@@ -31,10 +32,10 @@ class Contestant(Protocol):
 
 
 class AtomicManifest:
-    """This library."""
+    """This library; `budget` bounds each of its commits, which are bounded generously without."""
 
-    def __init__(self, endpoint: S3Endpoint, url: str) -> None:
-        self._endpoint, self._url = endpoint, url
+    def __init__(self, endpoint: S3Endpoint, url: str, budget: Budget | None = None) -> None:
+        self._endpoint, self._url, self._budget = endpoint, url, budget
         self._options = endpoint.storage_options
         self._table: Any = None
 
@@ -48,7 +49,7 @@ class AtomicManifest:
         """See `Contestant.open`."""
         import atomic_manifest as am
 
-        self._table = am.Table.open(self._url, storage_options=self._options)
+        self._table = am.Table.open(self._url, storage_options=self._options, budget=self._budget)
 
     def append(self, data: pa.Table) -> str:
         """See `Contestant.append`."""

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Self
 
+from atomic_manifest.commit.messages import Budget
 from benchmarks.contention.writers import Append, Bounds, Job, ProcessReport, write
 from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.measuring import request_counts, rows
@@ -84,6 +85,8 @@ def run(
     shape: Shape,
     bounds: Bounds,
     at_start: Callable[[], None] = lambda: None,
+    hasty: Budget | None = None,
+    on_unknown: Callable[[str, Append], None] = lambda _url, _append: None,
 ) -> Run:
     """Let the writers loose on a fresh table.
 
@@ -93,6 +96,8 @@ def run(
         shape: The writers.
         bounds: When they stop.
         at_start: Called when every handle is open and nobody writes yet.
+        hasty: Bounds of each commit of every second process; see `Job.budget`.
+        on_unknown: Called with the table and each append of unknown outcome, while others go on.
 
     Raises:
         RuntimeError: A writer did not come up.
@@ -101,7 +106,8 @@ def run(
     contestant = CONTESTANTS[name](server, url)
     contestant.create(rows(0).schema)
     jobs = [
-        Job(name, server, url, number, shape.threads, bounds) for number in range(shape.processes)
+        Job(name, server, url, number, shape.threads, bounds, hasty if number % 2 else None)
+        for number in range(shape.processes)
     ]
     result = Run(name, shape, bounds, url, contestant)
     context = multiprocessing.get_context("spawn")
@@ -113,7 +119,7 @@ def run(
         at_start()
         start.set()
         result.started = time.monotonic()
-        _gather(channels, result)
+        _gather(channels, result, on_unknown)
         result.elapsed = time.monotonic() - result.started
         result.requests, result.stats = request_counts(server), server.stats()
     return result
@@ -149,18 +155,24 @@ def _await_ready(channel: Connection) -> None:
         raise RuntimeError("a writer did not come up; its error is above")
 
 
-def _gather(channels: list[Connection], result: Run) -> None:
+def _gather(
+    channels: list[Connection], result: Run, on_unknown: Callable[[str, Append], None]
+) -> None:
     deadline = result.started + result.bounds.seconds + DRAIN_SECONDS
     waiting = list(channels)
     while waiting and (remaining := deadline - time.monotonic()) > 0:
         for channel in wait(waiting, remaining):
             assert isinstance(channel, Connection)
-            waiting.remove(channel)
             try:
-                report: ProcessReport = channel.recv()
+                report: ProcessReport | Append = channel.recv()
             except EOFError:
+                waiting.remove(channel)
                 result.hung += 1
                 continue
+            if isinstance(report, Append):
+                on_unknown(result.url, report)
+                continue
+            waiting.remove(channel)
             result.appends += report.appends
             result.cpu_seconds += report.cpu_seconds
     result.hung += len(waiting)

@@ -5,14 +5,17 @@ Times are those of `time.monotonic`, which on one machine all processes share.
 
 import itertools
 import resource
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 
+from atomic_manifest.commit.messages import Budget
 from atomic_manifest.errors import CommitOutcomeUnknown
-from benchmarks.contestants import CONTESTANTS, Contestant
+from benchmarks.contestants import CONTESTANTS, AtomicManifest, Contestant
 from benchmarks.endpoint import S3Endpoint
 from benchmarks.measuring import rows
 
@@ -43,6 +46,7 @@ class Job:
         process: Number of the process.
         threads: Writers in it, which share one handle.
         bounds: When to stop.
+        budget: Bounds of each commit, of our own library alone; None for what it has by default.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Job:
     process: int
     threads: int
     bounds: Bounds
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +88,36 @@ class ProcessReport:
 
 
 def write(job: Job, channel: Connection, start: Event) -> None:
-    """Run the writers of one process. Sends None when ready, at the end a `ProcessReport`."""
+    """Run the writers of one process.
+
+    Sends None when ready, each append of unknown outcome at once, and at the end a `ProcessReport`.
+    """
     warm_up(job)
-    contestant = CONTESTANTS[job.name](job.endpoint, job.url)
+    contestant = _contestant(job)
     contestant.open()
+    sending = threading.Lock()
+
+    def tell(append: Append) -> None:
+        with sending:
+            channel.send(append)
+
     channel.send(None)
     start.wait()
     deadline = time.monotonic() + job.bounds.seconds
     before = _cpu_seconds()
     with ThreadPoolExecutor(job.threads) as pool:
         writers = range(job.process * job.threads, (job.process + 1) * job.threads)
-        lists = list(pool.map(lambda each: _loop(contestant, each, deadline, job.bounds), writers))
+        lists = list(
+            pool.map(lambda each: _loop(contestant, each, deadline, job.bounds, tell), writers)
+        )
     appends = list(itertools.chain.from_iterable(lists))
     channel.send(ProcessReport(appends, _cpu_seconds() - before))
+
+
+def _contestant(job: Job) -> Contestant:
+    if job.budget is None:
+        return CONTESTANTS[job.name](job.endpoint, job.url)
+    return AtomicManifest(job.endpoint, job.url, job.budget)
 
 
 def warm_up(job: Job) -> None:
@@ -106,7 +128,13 @@ def warm_up(job: Job) -> None:
     contestant.append(rows(0))
 
 
-def _loop(contestant: Contestant, writer: int, deadline: float, bounds: Bounds) -> list[Append]:
+def _loop(
+    contestant: Contestant,
+    writer: int,
+    deadline: float,
+    bounds: Bounds,
+    tell_unknown: Callable[[Append], None],
+) -> list[Append]:
     appends: list[Append] = []
     first = writer * NUMBERS_PER_WRITER
     last = first + (bounds.commits or NUMBERS_PER_WRITER)
@@ -114,6 +142,8 @@ def _loop(contestant: Contestant, writer: int, deadline: float, bounds: Bounds) 
         if time.monotonic() >= deadline:
             break
         appends.append(_append(contestant, number))
+        if appends[-1].unknown is not None:
+            tell_unknown(appends[-1])
     return appends
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
+import atomic_manifest as am
+from atomic_manifest.commit.result import Resolution, ResolutionState
 from atomic_manifest.errors import CommitOutcomeUnknown
 from benchmarks.__main__ import app
 from benchmarks.contention.command import measure
-from benchmarks.contention.faulty import faulty_run
+from benchmarks.contention.faulty import agrees_with_log, faulty_run
 from benchmarks.contention.figures import as_json, details, ratios
 from benchmarks.contention.plot import plot
 from benchmarks.contention.run import Shape
@@ -124,6 +126,37 @@ def test_faulty_run_accounts_for_every_append_and_tells_a_violation():
     wrong = replace(outcome, resolutions=Counter({"not committed": 1}), resolved_wrongly=1)
     assert not wrong.holds
     assert list(wrong.lines())[-1] == "verdict: VIOLATED: 1 resolved wrongly"
+
+
+def test_unknown_outcomes_of_hasty_writers_are_resolved_truthfully_by_another_process():
+    rates = {"lost": 0.1, "503": 0.1, "500": 0.1}
+    hasty = am.Budget(attempts=1, seconds=0.02)
+    outcome = faulty_run(Shape(4), Bounds(seconds=120, commits=10), rates, hasty)
+    unknown = [each for each in outcome.run.appends if each.unknown]
+    assert unknown
+    assert outcome.early.total() == outcome.resolutions.total() == len(unknown)
+    assert outcome.resolutions.keys() <= {"committed", "not committed"}
+    assert outcome.holds, list(outcome.lines())
+
+
+@pytest.mark.parametrize(
+    ("state", "version", "logged", "rows", "agrees"),
+    [
+        (ResolutionState.COMMITTED, 3, 3, ROWS, True),
+        (ResolutionState.COMMITTED, 3, 4, ROWS, False),
+        (ResolutionState.COMMITTED, 3, None, 0, False),
+        (ResolutionState.NOT_COMMITTED, None, None, 0, True),
+        (ResolutionState.NOT_COMMITTED, None, 3, ROWS, False),
+        (ResolutionState.NOT_COMMITTED, None, None, ROWS, False),
+        (ResolutionState.OPEN, None, 3, ROWS, True),
+        (ResolutionState.OPEN, None, None, ROWS, False),
+    ],
+)
+def test_an_answer_is_compared_with_the_log_and_the_rows(state, version, logged, rows, agrees):
+    log = {} if logged is None else {UNKNOWN.commit_id: logged}
+    contents = Contents(Counter({3: rows}), versions=5, commit_ids=Counter())
+    assert agrees_with_log(Resolution(state, version), APPENDS[2], log, contents) is agrees
+    assert agrees_with_log(None, APPENDS[2], {}, Contents(Counter(), 0, Counter()))
 
 
 def test_rows_of_appends_differ_in_number_alone():
