@@ -175,19 +175,20 @@ def test_the_first_loss_costs_no_pause_either_when_the_tail_took_two_reads():
     assert scenario.sent.version == 7
 
 
-def test_every_later_loss_costs_a_pause_of_up_to_one_measured_attempt():
+def test_every_later_loss_costs_a_pause_of_up_to_one_measured_attempt_before_the_look():
     scenario = Scenario(ALONE, draw=0.5).told(EntryRefused(), read(other(5)))
     for version in range(6, 12):
-        scenario.tell(EntryRefused(), seconds=3.0)
-        assert scenario.tell(read(other(version))) == Pausing(1.5, Creating())
+        assert scenario.tell(EntryRefused(), seconds=3.0) == Pausing(1.5, Looking(4))
         scenario.tell(Waited())
+        assert scenario.tell(read(other(version))) == Creating()
 
 
 def test_a_lost_race_ends_the_doubling_of_pauses_because_the_log_moved():
     scenario = Scenario(ALONE, draw=0.5).told(EntryRefused(), read(other(5)))
     assert pauses_of(scenario, 3) == [0.5, 1.0, 2.0]
     scenario.tell(EntryRefused(), seconds=1.0)
-    assert scenario.tell(read(other(6))) == Pausing(0.5, Creating())
+    scenario.told(Waited(), read(other(6)))
+    assert pauses_of(scenario, 2) == [0.5, 1.0]
 
 
 def test_far_behind_it_reads_twice_as_many_entries_each_time_up_to_a_limit():

@@ -50,8 +50,9 @@ from atomic_manifest.commit.protocol import TRANSITIONS, CommitMachine
 from atomic_manifest.errors import CorruptLog, StorePermissionDenied
 from atomic_manifest.log.actions import Txn
 from atomic_manifest.log.entry import CommitRecord, Entry
+from atomic_manifest.testing.model.tree import explore
+from atomic_manifest.testing.model.world import copied, copied_machine
 from tests.commit.actions import add, intent, remove
-from tests.model.choices import Choices, explore
 
 DEPTH = 5
 OLDER = f"{FOLDER}/{0:020}-older.json"
@@ -102,35 +103,53 @@ def _readable(asked: ReadEntries):
 @cache
 def reached():
     """(state, event) to the states that it led to, over all sequences of events."""
-    found = defaultdict(set)
+    found = {}
     for lifetime, led_losses in ((1, 4), (64, 1)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(progress, "LIFETIME", lifetime)
             patch.setattr(progress, "_LED_LOSSES", led_losses)
             _explore_into(found)
-    return dict(found)
+    return found
+
+
+class Told:
+    """A machine that is told every sequence of events; `found` is shared by all copies."""
+
+    def __init__(self, found, memory):
+        self.moment = Moment(0.0, 0, 0.0)
+        self.machine = CommitMachine(INTENT, Budget(attempts=2), self.moment, memory)
+        self.depth = 0
+        self.found = found
+
+    def ways(self):
+        if self.depth == DEPTH or self.machine.outcome is not None:
+            return []
+        later = [LATER] if isinstance(self.machine.state, Polling) else []
+        moments = [LATE] if self.moment is LATE else [self.moment, LATE, *later]
+        return [(event, moment) for event in events(self.machine) for moment in moments]
+
+    def options(self):
+        return len(self.ways())
+
+    def take(self, option):
+        event, self.moment = self.ways()[option]
+        before = type(self.machine.state)
+        self.machine.handle(event, self.moment)
+        self.found.setdefault((before, type(event)), set()).add(type(self.machine.state))
+        self.depth += 1
+
+    def copy(self):
+        new = copied(self)
+        new.machine, new.found = copied_machine(self.machine), self.found
+        return new
+
+    def finish(self):
+        return True
 
 
 def _explore_into(found):
-
-    def run(choices: Choices) -> None:
-        moment = Moment(0.0, 0, 0.0)
-        memory = Memory(contended=bool(choices.choose(2)))
-        machine = CommitMachine(INTENT, Budget(attempts=2), moment, memory)
-        for _ in range(DEPTH):
-            if machine.outcome is not None:
-                break
-            possible = list(events(machine))
-            event = possible[choices.choose(len(possible))]
-            if moment is not LATE:
-                later = [LATER] if isinstance(machine.state, Polling) else []
-                moments = [moment, LATE, *later]
-                moment = moments[choices.choose(len(moments))]
-            before = type(machine.state)
-            machine.handle(event, moment)
-            found[before, type(event)].add(type(machine.state))
-
-    explore(run)
+    explore(lambda: Told(found, Memory()))
+    explore(lambda: Told(found, Memory(contended=True)))
 
 
 def test_every_declared_state_is_reached_and_no_other():

@@ -1,7 +1,7 @@
 """The explorer finds every rule of the protocol that is broken on purpose.
 
 A proof by exploration is worth what it would have found. Each test breaks one rule and names what the
-explorer has to say; the same explorer passes on the rules as they are (`test_exhaustive`).
+explorer has to say; the same explorer passes on the rules as they are (`test_schedules`).
 """
 
 import dataclasses
@@ -32,9 +32,11 @@ from atomic_manifest.commit.messages import (
 )
 from atomic_manifest.commit.progress import Progress
 from atomic_manifest.commit.protocol import TRANSITIONS, Transition
-from tests.model import table
-from tests.model.choices import CounterexampleError, explore
-from tests.model.exhaustive import CONTENDED, schedule
+from atomic_manifest.log.entry import decode
+from atomic_manifest.testing.model import table
+from atomic_manifest.testing.model.cases import CONTENDED
+from atomic_manifest.testing.model.schedules import Case
+from atomic_manifest.testing.model.tree import CounterexampleError
 
 ANY_STATE = frozenset((*get_args(Working), *get_args(Outcome)))
 TXN = ("loader", 7)
@@ -44,7 +46,7 @@ ONE_TRANSACTION = (table.append("A", txn=TXN), table.append("B", txn=TXN))
 
 def assert_found(why, intents=APPENDS, *, attempts=2, faults=2, **options):
     with pytest.raises(CounterexampleError, match=why):
-        explore(schedule(intents, faults=faults, attempts=attempts, **options))
+        Case("broken", intents, faults=faults, attempts=attempts, **options).explore()
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def conflicting(intent, entry):
 
 def test_the_unbroken_checks_pass(break_progress):
     break_progress("pass_by", pass_by(own, repeated, conflicting))
-    explore(schedule(APPENDS, faults=1))
+    assert Case("unbroken", APPENDS).explore() > 100
 
 
 def test_taking_412_for_a_loss_without_looking_for_the_own_id_is_found(break_progress):
@@ -267,11 +269,21 @@ def test_taking_a_denial_for_certain_after_an_open_attempt_is_found(break_row, s
             (table.overwrite_partition("A"), table.append("B")),
             "A at 2 read",
         ),
+        (
+            "_added_where_was_read",
+            (table.delete_ids("A", "<", 5, "a"), table.append_id("B", 3)),
+            "A at 2 read",
+        ),
     ],
 )
 def test_a_conflict_rule_left_out_is_found(monkeypatch, rule, intents, why):
     monkeypatch.setattr(conflicts, rule, lambda _intent, _entry: iter(()))
     assert_found(why, intents)
+
+
+def test_statistics_that_are_taken_for_the_rows_of_another_file_are_found(monkeypatch):
+    monkeypatch.setattr(conflicts, "may_match", lambda _predicate, _facts: False)
+    assert_found("A at 2 read", (table.delete_ids("A", "<", 5, "a"), table.append_id("B", 3)))
 
 
 def test_write_serializable_for_everybody_is_found(monkeypatch):
@@ -291,7 +303,7 @@ DELETES = (table.delete("A"), table.delete("B"))
 
 
 def test_the_unbroken_combination_passes():
-    explore(schedule(DELETES, faults=1, attempts=1, memories=BOTH, seconds=3.0))
+    assert Case("unbroken", DELETES, attempts=1, memories=BOTH, seconds=3.0).explore() > 500
 
 
 def test_combining_without_looking_at_the_entries_is_found(monkeypatch):
@@ -357,6 +369,70 @@ def test_including_a_revoked_intent_is_found(monkeypatch):
     assert_found(r"was revoked and is in the log", memories=BOTH, faults=2, attempts=1, seconds=1.0)
 
 
+BEHIND = (table.drop_file("A"), dataclasses.replace(table.append("B"), base_version=1))
+"""The first has not seen that the file it removes is gone."""
+GONE = (table.drop_file("before"),)
+
+
+def test_including_an_intent_of_which_nothing_can_be_said_is_found(monkeypatch):
+    original = combine._fate
+
+    def mutated(candidate, entries, version):
+        fate = original(candidate, entries, version)
+        return combine._Fate.ELIGIBLE if fate is combine._Fate.UNKNOWABLE else fate
+
+    monkeypatch.setattr(combine, "_fate", mutated)
+    assert_found(
+        r"A: Conflicted.*, but the log has it at \[2\]",
+        BEHIND,
+        memories=BOTH,
+        faults=1,
+        seconds=3.0,
+        prologue=GONE,
+    )
+
+
+def test_taking_what_is_remembered_of_the_log_for_newer_than_it_is_is_found(monkeypatch):
+    original = Progress.__init__
+
+    def mutated(progress, intent, budget, moment, memory, **options):
+        newer = [dataclasses.replace(e, version=e.version + 1) for e in memory.recent]
+        memory = dataclasses.replace(memory, recent=tuple(newer))
+        original(progress, intent, budget, moment, memory, **options)
+
+    monkeypatch.setattr(Progress, "__init__", mutated)
+    remembering = dataclasses.replace(CONTENDED, recent=(decode(table.FIRST_ENTRY, 0),))
+    assert_found(
+        r"A: Conflicted.*, but the log has it at \[2\]",
+        BEHIND,
+        memories=(CONTENDED, remembering),
+        faults=1,
+        seconds=3.0,
+        prologue=GONE,
+    )
+
+
+OVERWRITES = (table.overwrite_partition("A"), table.overwrite_partition("B"))
+AGAIN = {"A": table.overwrite_again, "B": table.overwrite_again}
+
+
+def test_the_unbroken_plans_pass():
+    case = Case("unbroken", OVERWRITES, memories=BOTH, seconds=3.0, planners=AGAIN, attempts=1)
+    assert case.explore() > 500
+
+
+def test_committing_the_first_plan_of_a_commit_that_was_planned_again_is_found(monkeypatch):
+    monkeypatch.setattr(combine, "check", lambda _intent, _entry: ())
+    assert_found(
+        r"version \d holds|at \d removed|but the log has it",
+        OVERWRITES,
+        memories=BOTH,
+        seconds=3.0,
+        faults=1,
+        planners=AGAIN,
+    )
+
+
 def test_including_an_expired_intent_is_found(monkeypatch):
     original = combine.combine
 
@@ -367,6 +443,12 @@ def test_including_an_expired_intent_is_found(monkeypatch):
             version,
         )
 
-    monkeypatch.setattr(progress, "LIFETIME", 1)
     monkeypatch.setattr(progress, "combine", mutated)
-    assert_found(r"Unknown.*, but it is at", memories=BOTH, faults=2, attempts=1, seconds=3.0)
+    assert_found(
+        r"Unknown.*, but the log has it at",
+        memories=BOTH,
+        faults=2,
+        attempts=1,
+        seconds=3.0,
+        lifetime=1,
+    )

@@ -6,8 +6,8 @@ import pytest
 
 from atomic_manifest.commit.intent import Isolation
 from atomic_manifest.log.entry import decode
-from tests.model import table
-from tests.model.serial import check_serial
+from atomic_manifest.testing.model import table
+from atomic_manifest.testing.model.serial import check_serial
 
 
 def log_of(*intents):
@@ -35,6 +35,7 @@ def log_of(*intents):
             table.append("A"),
             table.overwrite_partition("B", Isolation.WRITE_SERIALIZABLE),
         ),
+        (table.append_id("A", 7), table.delete_ids("B", "<", 5, "a")),
     ],
 )
 def test_a_serial_history_passes(intents):
@@ -46,6 +47,7 @@ def test_a_serial_history_passes(intents):
     [
         ((table.append("A"), table.overwrite_partition("B")), "B at 2 read"),
         ((table.delete("A", "a"), table.delete("B", "b")), "B at 2 read"),
+        ((table.append_id("A", 3), table.delete_ids("B", "<", 5, "a")), "B at 2 read"),
         ((table.delete("A"), table.drop_file("B")), "B at 2 removed"),
         ((table.compact("A"), table.drop_file("B")), "B at 2 removed"),
         ((table.change_schema("A"), table.append("B")), "B at 2 was written for another schema"),

@@ -191,6 +191,8 @@ class Following:
 class Polling:
     """Looking whether the leader has created the version."""
 
+    count: int = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Pausing:

@@ -39,6 +39,8 @@ _REVOCATIONS = 10
 """PUTs of a revocation before its commit is called unknown."""
 _DOUBLINGS = 32
 """Of the pause's unit: past any cap, and a power that a float still holds."""
+_RACERS = 2
+"""So few writers get further by racing than by combining: that takes four requests in a row."""
 _LED_LOSSES = 4
 """Races in a row that a leader loses before it lists again."""
 _UNIT_GROWTH = 1.25
@@ -52,7 +54,8 @@ class Memory:
     """What a writer carries from one commit to the next. Losing it costs time, never correctness.
 
     Attributes:
-        contended: Whether it met others lately: it then posts its intent straight away.
+        contended: Whether it met others lately, and more than one or with losses: it then posts its
+            intent straight away.
         unit_seconds: How long a PUT took.
         suspects: Keys of posted intents whose writers did not lead when it was their turn.
         recent: Entries up to the version it knows, consecutive, for leading writers with older bases.
@@ -122,7 +125,7 @@ class Progress:
         self._ids = frozenset(record.id for record in intent.records)
         self._memory = memory
         self._suspects = memory.suspects
-        self._alone = False
+        self._met = 0
         self._led_losses = 0
         self._revocations = 0
         self._stale_keys: list[str] = []
@@ -227,6 +230,10 @@ class Progress:
         self.troubles += 1
         return self.now.draw * min(doubled, self._budget.pause_cap_seconds)
 
+    def jitter_seconds(self) -> float:
+        """A pause of at most one unit, however often: for who only has to come at another time."""
+        return self.now.draw * min(self._scale(), self._budget.pause_cap_seconds)
+
     def _scale(self) -> float:
         return max(self._unit, _MINIMAL_UNIT_SECONDS)
 
@@ -246,11 +253,16 @@ class Progress:
         """Begin to wait for the leader; how long before the first look."""
         self.awaited = frozenset(awaited)
         self._follow_since = self.now.monotonic
-        return self._scale() * (1.0 + self.now.draw)
+        return self.follow_on(moved=True)
 
-    def follow_on(self) -> float:
-        """How long before the next look: about the time of a request, so that few are in vain."""
-        return self._scale() * (0.3 + 0.5 * self.now.draw)
+    def follow_on(self, *, moved: bool) -> float:
+        """How long before the next look, so that few are in vain.
+
+        Args:
+            moved: Whether there is a new entry: the next one takes its leader some requests.
+        """
+        share = 1.0 + self.now.draw if moved else 0.3 + 0.5 * self.now.draw
+        return self._scale() * share
 
     def lost_patience(self) -> bool:
         """Whether the leader is late. Then it is a suspect, whom nobody here awaits again."""
@@ -263,11 +275,13 @@ class Progress:
     def precede(self, keys: Sequence[str]) -> list[str]:
         """Of the listed keys, those whose writers lead before this one."""
         assert self.own.key is not None  # noqa: S101 - one lists after posting
-        self._alone = list(keys) == [self.own.key]
-        # What is in the log already only waits to be deleted: nobody will lead for it.
+        # What is in the log already, or was posted anew, only waits to be deleted: nobody will lead
+        # for it.
         done = {record.id for entry in self.entries for record in entry.commits}
-        before = [key for key in keys if key < self.own.key and key not in self._suspects]
-        return [key for key in before if id_in(key) not in done]
+        newest = {id_in(key): key for key in keys if id_in(key) not in done}
+        newest[self.commit_id] = self.own.key
+        self._met = len(keys)
+        return [k for k in sorted(newest.values()) if k < self.own.key and k not in self._suspects]
 
     # --- reading the log ---
 
@@ -289,8 +303,18 @@ class Progress:
                 return AlreadyCommitted(entry.version)
             if conflicts := check(self._intent, entry):
                 return Conflicted(entry.version, conflicts)
-            self.awaited = frozenset(k for k in self.awaited if not entry.holds(id_in(k)))
+            self._no_longer_await(entry)
         return None
+
+    def _no_longer_await(self, entry: Entry) -> None:
+        """Those before this writer are done; those after them get the same time to lead.
+
+        Entries of others say nothing of a leader, who may be dead while they race.
+        """
+        still = frozenset(key for key in self.awaited if not entry.holds(id_in(key)))
+        if still != self.awaited:
+            self.awaited = still
+            self._follow_since = self.now.monotonic
 
     def has_expired(self) -> bool:
         """Whether the log has passed the last version that may hold the posted intent."""
@@ -333,7 +357,7 @@ class Progress:
 
     def memory(self) -> Memory:
         """What to remember for the next commit."""
-        met_others = self.losses > 0 or (self.posted and not self._alone)
+        met_others = self.losses > 0 or (self.posted and self._met > _RACERS)
         known = [*self.entries, *([self.final] if self.final is not None else ())]
         return Memory(
             contended=met_others,

@@ -84,6 +84,9 @@ from atomic_manifest.commit.progress import Memory, Progress
 _LOOK_LIMIT = 32
 """Entries asked for at once when far behind."""
 
+_LOOK_AGAIN = 4
+"""Entries asked for at once by a writer that lost before: a second look costs it the next race."""
+
 _GATHER_LIMIT = 256
 """Posted intents that a leader reads at most; the oldest first."""
 
@@ -149,8 +152,8 @@ class CommitMachine:
                 return self.progress.send()
             case Looking(count):
                 return ReadEntries(self.progress.version, count)
-            case Polling():
-                return ReadEntries(self.progress.version, 1)
+            case Polling(count):
+                return ReadEntries(self.progress.version, count)
             case Posting():
                 return self.progress.post()
             case Listing():
@@ -182,11 +185,9 @@ def _pause(progress: Progress, then: Creating | Looking | Listing) -> State:
 def _try_next(progress: Progress) -> State:
     """The tail of the log is known, and the commit is not in it: how to try for the next version.
 
-    The first loss costs no pause and no post: most races are not repeated. Who loses again posts. A
-    leader tries again with what it has gathered: a new listing would take longer than somebody who knows
-    of nobody needs for the next entry, and who never loses never learns of the others. Where
-    posting is of no use, later losses cost at most one unit of pause, however many: the log moves, so
-    waiting longer each time would only let the winners run ahead of those who lose.
+    The first loss costs no post: most races are not repeated. Who loses again posts. A leader tries
+    again with what it has gathered: a new listing would take longer than somebody who knows of nobody
+    needs for the next entry, and who never loses never learns of the others.
     """
     progress.losses += 1
     progress.troubles = 0
@@ -194,9 +195,7 @@ def _try_next(progress: Progress) -> State:
         return Creating()
     if progress.posted and progress.can_post:
         return Creating() if progress.leads_on() else Listing()
-    if progress.losses == 1:
-        return Creating()
-    return Posting() if progress.can_post else _pause(progress, then=Creating())
+    return Posting() if progress.losses > 1 and progress.can_post else Creating()
 
 
 def _declined(progress: Progress, then: Creating | Looking) -> State:
@@ -216,10 +215,23 @@ def _created(progress: Progress, _state: State, _event: Event) -> State:
 
 
 def _refused(progress: Progress, _state: State, _event: Event) -> State:
-    # Whoever holds the version may be us: it is in doubt until its entry has been read.
+    """Whoever holds the version may be us: it is in doubt until its entry has been read.
+
+    The first loss costs no pause: most races are not repeated. But somebody who commits without rest and
+    knows of nobody wins at regular times, and who looks right after each loss is each time too late by as
+    much. So later losses cost a pause of at most one unit *before* the look, however many there are:
+    between the look and the next PUT it would only give the others more time, and waiting longer each
+    time would let them run ahead of those who lose.
+    """
     progress.measure()
     progress.in_doubt = True
-    return Looking()
+    if not progress.losses:
+        return Looking()
+    again = Looking(_LOOK_AGAIN)
+    posts_next = progress.can_post and not progress.posted
+    if posts_next or progress.spent():
+        return again
+    return Pausing(progress.jitter_seconds(), again)
 
 
 def _conflict_409(progress: Progress, _state: State, _event: Event) -> State:
@@ -321,7 +333,7 @@ def _follow_waited(_progress: Progress, _state: State, _event: Event) -> State:
     return Polling()
 
 
-def _polled(progress: Progress, _state: State, event: EntriesRead) -> State:
+def _polled(progress: Progress, state: Polling, event: EntriesRead) -> State:
     settled = progress.pass_by(event.entries)
     if settled is not None:
         return settled
@@ -329,19 +341,24 @@ def _polled(progress: Progress, _state: State, event: EntriesRead) -> State:
         return _stop(progress)
     if progress.has_expired():
         return Posting()
-    if not event.entries:
-        return _wait_on(progress)
-    # The leader took others along and not us. Whoever is the oldest now leads.
-    return Following(progress.follow(progress.awaited)) if progress.awaited else Listing()
+    if not progress.awaited:
+        # The leaders took others along and not us. Whoever is the oldest now leads.
+        return Listing()
+    if len(event.entries) == state.count:
+        # The log may be far ahead, and growing faster than one would get on with a pause for each entry.
+        return Polling(min(state.count * 2, _LOOK_LIMIT))
+    return _wait_on(progress, moved=bool(event.entries) or state.count > 1)
 
 
 def _poll_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
     progress.cause = event.cause
-    return _stop(progress) if progress.spent() else _wait_on(progress)
+    return _stop(progress) if progress.spent() else _wait_on(progress, moved=False)
 
 
-def _wait_on(progress: Progress) -> State:
-    return Listing() if progress.lost_patience() else Following(progress.follow_on())
+def _wait_on(progress: Progress, *, moved: bool) -> State:
+    if progress.lost_patience():
+        return Listing()
+    return Following(progress.follow_on(moved=moved))
 
 
 _Handler: TypeAlias = Callable[[Progress, Any, Any], State]
@@ -364,7 +381,7 @@ _SETTLED = (*_READ, Unknown)
 
 TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {
     (Creating, EntryCreated): _to(_created, Committed, GaveUp),
-    (Creating, EntryRefused): _to(_refused, Looking),
+    (Creating, EntryRefused): _to(_refused, Looking, Pausing),
     (Creating, EntryConflict409): _to(_conflict_409, Pausing, Looking),
     (Creating, EntryThrottled): _to(_throttled, Pausing, Looking),
     (Creating, Unanswered): _to(_create_unanswered, Looking),
@@ -382,7 +399,7 @@ TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {
     (Listing, Failed): _to(_list_failed, Creating),
     (Gathering, IntentsRead): _to(_gathered, Creating),
     (Following, Waited): _to(_follow_waited, Polling),
-    (Polling, EntriesRead): _to(_polled, *_READ, Creating, Posting, Following, Listing),
+    (Polling, EntriesRead): _to(_polled, *_READ, Creating, Posting, Polling, Following, Listing),
     (Polling, Unanswered): _to(_poll_unanswered, Creating, Following, Listing),
     (Polling, EntryCorrupt): _to(_corrupt, Unknown),
     (Polling, Failed): _to(_failed, Unknown),

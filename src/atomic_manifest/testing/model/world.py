@@ -6,18 +6,16 @@ each time a copy arrives. Entries are created whole, and never change. Posted in
 condition, and deleted by writers that have come to their end, at once, late or never.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
+from atomic_manifest.commit.combine import Candidate, render
 from atomic_manifest.commit.intent import NO_TABLE, Intent
 from atomic_manifest.commit.messages import (
-    AlreadyCommitted,
     Budget,
-    Committed,
+    Conflicted,
     CreateEntry,
     EntriesRead,
     EntryConflict409,
@@ -35,7 +33,6 @@ from atomic_manifest.commit.messages import (
     ReadEntries,
     ReadIntents,
     Unanswered,
-    Unknown,
     Wait,
     Waited,
 )
@@ -43,69 +40,12 @@ from atomic_manifest.commit.progress import Memory
 from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.errors import StorePermissionDenied
 from atomic_manifest.log.entry import Entry, decode
-from tests.model.serial import check_serial
-from tests.model.table import FIRST_ENTRY
+from atomic_manifest.testing.model.faults import EXECUTED, FLYING, Fault
+from atomic_manifest.testing.model.table import FIRST_ENTRY, Contents
+from atomic_manifest.testing.model.violation import Violation
 
-decode_once = lru_cache(maxsize=4096)(decode)
-
-
-class Fault(Enum):
-    """What may happen to one request besides the normal."""
-
-    LOST = auto()
-    """The request never arrives; no answer."""
-    REPLY_LOST = auto()
-    """It is executed; no answer."""
-    DELAYED = auto()
-    """No answer now; it arrives at any later time."""
-    DUPLICATED = auto()
-    """Executed and answered; a copy arrives at any later time."""
-    REPEATED = auto()
-    """Executed twice in a row; the second answer is the one that comes back."""
-    CONFLICT_409 = auto()
-    """Answered 409, nothing written."""
-    CONFLICT_409_WITH_COPY = auto()
-    """Answered 409, because a copy of the same request is on its way."""
-    THROTTLED_429 = auto()
-    """Answered 429, nothing written."""
-    THROTTLED_429_WITH_COPY = auto()
-    """Answered 429, while a copy of the same request is on its way."""
-    DENIED = auto()
-    """Answered 403."""
-    STALE = auto()
-    """A read that does not see the newest entry it could."""
-    CRASHED = auto()
-    """The writer is gone; what it just sent may arrive at any later time."""
-
-
-ENTRY_FAULTS = tuple(fault for fault in Fault if fault is not Fault.STALE)
-POST_FAULTS = (
-    Fault.LOST,
-    Fault.REPLY_LOST,
-    Fault.DELAYED,
-    Fault.DUPLICATED,
-    Fault.DENIED,
-    Fault.CRASHED,
-)
-READ_FAULTS = (Fault.LOST, Fault.STALE, Fault.DENIED, Fault.CRASHED)
-LIST_FAULTS = READ_FAULTS
-GATHER_FAULTS = (Fault.LOST, Fault.STALE, Fault.CRASHED)
-
-
-def faults_of(request: object) -> tuple[Fault, ...]:
-    """What may happen to a request."""
-    match request:
-        case CreateEntry():
-            return ENTRY_FAULTS
-        case PostIntent():
-            return POST_FAULTS
-        case ReadEntries():
-            return READ_FAULTS
-        case ListIntents():
-            return LIST_FAULTS
-        case ReadIntents():
-            return GATHER_FAULTS
-    return ()
+decode_once = lru_cache(maxsize=1 << 16)(decode)
+"""`decode`, which is pure, remembered."""
 
 
 @dataclass(frozen=True)
@@ -133,27 +73,70 @@ class FlyingDelete:
 
 Flying: TypeAlias = FlyingEntry | FlyingIntent | FlyingDelete
 
+Planner: TypeAlias = Callable[[str, int, Contents], Intent]
+"""Plans a commit again, under the same id: its id, the version reached, what the table holds there."""
+
+_T = TypeVar("_T")
+_COLLECTIONS = frozenset({list, dict, set})
+
+
+def copied(value: _T) -> _T:
+    """A copy of an object whose attributes are values, or collections of values."""
+    new = object.__new__(type(value))
+    attributes = vars(new)
+    attributes.update(vars(value))
+    for name, attribute in vars(value).items():
+        if type(attribute) in _COLLECTIONS:
+            attributes[name] = attribute.copy()
+    return new
+
+
+def copied_machine(machine: CommitMachine) -> CommitMachine:
+    """A machine in the same state, that goes its own way from here."""
+    new = copied(machine)
+    new.progress = copied(machine.progress)
+    return new
+
 
 @dataclass
 class Writer:
-    """One machine, and what is known of it."""
+    """One machine, and what is known of it.
+
+    Attributes:
+        intent: What it wants.
+        machine: The real one.
+        crashed: Whether it is gone.
+        swept: Whether it has deleted its litter.
+        plan: Which plan of the same commit this is, counted from 1.
+        replaced: Whether the commit was planned again.
+        sent: What was sent to a version, as a commit and as a revocation.
+    """
 
     intent: Intent
     machine: CommitMachine
     crashed: bool = False
-    sent: dict[tuple[int, bool], bytes] = field(default_factory=dict)
-    """What was sent to a version, as a commit and as a revocation."""
     swept: bool = False
+    plan: int = 1
+    replaced: bool = False
+    sent: dict[tuple[int, bool], bytes] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
+        """Whether it has something to do."""
         return not self.crashed and self.machine.request is not None
 
     @property
     def litter(self) -> tuple[str, ...]:
         """What it has yet to delete."""
-        done = self.machine.outcome is not None and not self.swept and not self.crashed
-        return self.machine.progress.litter if done else ()
+        if self.swept or self.crashed or self.machine.request is not None:
+            return ()
+        return self.machine.progress.litter
+
+    def copy(self) -> "Writer":
+        """One that goes its own way from here."""
+        new = copied(self)
+        new.machine = copied_machine(self.machine)
+        return new
 
 
 class World:
@@ -164,6 +147,9 @@ class World:
         budget: Of every writer.
         moment: When they start.
         memories: What each writer remembers; nothing for those beyond the end.
+        prologue: Commits of the versions from 1 on, in the log from the beginning.
+        planners: By commit id: how a commit that met a conflict is planned again.
+        plans: How often one commit is planned at most.
     """
 
     def __init__(
@@ -172,16 +158,34 @@ class World:
         budget: Budget,
         moment: Moment,
         memories: Sequence[Memory] = (),
+        *,
+        prologue: Sequence[Intent] = (),
+        planners: Mapping[str, Planner] | None = None,
+        plans: int = 2,
     ) -> None:
         self.objects: dict[int, bytes] = {}
-        if all(intent.base_version != NO_TABLE for intent in intents):
-            self.objects[0] = FIRST_ENTRY
         self.posted: dict[str, bytes] = {}
         self.flying: list[Flying] = []
         self.budget = budget
         self.writers: list[Writer] = []
+        self.prologue = tuple(prologue)
+        self._planners = planners or {}
+        self._plans = plans
+        if all(intent.base_version != NO_TABLE for intent in intents):
+            self.objects[0] = FIRST_ENTRY
+        for version, intent in enumerate(prologue, start=1):
+            self.objects[version] = render([Candidate.of(intent)], version, 0)
         for number, intent in enumerate(intents):
             self.start(intent, moment, memories[number] if number < len(memories) else None)
+
+    def copy(self) -> "World":
+        """One that goes its own way from here, as long as writers are changed through `own` alone."""
+        return copied(self)
+
+    def own(self, number: int) -> Writer:
+        """The writer of this number, shared with no copy of this world from now on."""
+        self.writers[number] = self.writers[number].copy()
+        return self.writers[number]
 
     def start(self, intent: Intent, moment: Moment, memory: Memory | None = None) -> Writer:
         """Let one more writer begin."""
@@ -197,8 +201,25 @@ class World:
         """The answer reaches the writer, if it still lives."""
         if fault is Fault.CRASHED:
             writer.crashed = True
-        else:
-            writer.machine.handle(event, moment)
+            return
+        writer.machine.handle(event, moment)
+        planner = self._planners.get(writer.intent.commit_id)
+        conflicted = isinstance(writer.machine.outcome, Conflicted)
+        if planner is not None and conflicted and writer.plan < self._plans:
+            self.plan_again(writer, planner, moment)
+
+    def plan_again(self, writer: Writer, planner: Planner, moment: Moment) -> Writer:
+        """Let another writer go on with a commit whose conflict is certain, under the same id."""
+        progress = writer.machine.progress
+        base = progress.version - 1
+        contents = Contents()
+        for entry in self.log()[: base + 1]:
+            contents = contents.after(entry)
+        intent = planner(writer.intent.commit_id, base, contents)
+        writer.replaced = True
+        successor = self.start(intent, moment, progress.memory())
+        successor.plan = writer.plan + 1
+        return successor
 
     def sweep(self, writer: Writer) -> FlyingDelete:
         """The writer has come to its end, and deletes what it has to."""
@@ -234,13 +255,15 @@ class World:
 
     def log(self) -> list[Entry]:
         """The whole log, decoded."""
-        assert sorted(self.objects) == list(range(len(self.objects))), "the log has a gap"
-        return [decode_once(self.objects[version], version) for version in sorted(self.objects)]
+        if any(version not in self.objects for version in range(len(self.objects))):
+            raise Violation("the log has a gap")
+        return [decode_once(self.objects[version], version) for version in range(len(self.objects))]
 
     def _put(self, version: int, data: bytes) -> bool:
         if version in self.objects:
             return False
-        assert version == len(self.objects), f"version {version} was created before the one below"
+        if version != len(self.objects):
+            raise Violation(f"version {version} was created before the one below")
         self.objects[version] = data
         return True
 
@@ -262,24 +285,24 @@ class World:
                 return IntentsRead(dict(list(found.items())[1:]) if missing else found)
             case Wait():
                 return Waited()
-        raise AssertionError("a writer without a request was scheduled")
+            case None:
+                raise ValueError("a writer without a request was scheduled")
 
     def _check_sent(self, writer: Writer, version: int, data: bytes) -> None:
         entry = decode_once(data, version)
-        same = writer.sent.setdefault((version, bool(entry.revoked)), data)
-        assert same == data, f"{writer.intent.commit_id} sent other bytes to {version}"
-        assert len(self.objects) >= version, f"{version} was sent before the one below"
-        info = entry.commit_info or {}
-        assert info.get("readVersion", NO_TABLE) == version - 1, (
-            f"the entry sent to {version} says that it read version {info['readVersion']}"
-        )
+        if writer.sent.setdefault((version, bool(entry.revoked)), data) != data:
+            raise Violation(f"{writer.intent.commit_id} sent other bytes to {version}")
+        if len(self.objects) < version:
+            raise Violation(f"{version} was sent before the one below")
+        read = (entry.commit_info or {}).get("readVersion", NO_TABLE)
+        if read != version - 1:
+            raise Violation(f"the entry sent to {version} says that it read version {read}")
 
     def _create(self, version: int, data: bytes, fault: Fault | None) -> Event:
-        if fault in _EXECUTED:
-            first = self._put(version, data)
-            again = fault is Fault.REPEATED and self._put(version, data)
-            created = again if fault is Fault.REPEATED else first
-        if fault in _STILL_FLYING:
+        created = fault in EXECUTED and self._put(version, data)
+        if fault is Fault.REPEATED:
+            created = self._put(version, data)
+        if fault in FLYING:
             self.flying.append(FlyingEntry(version, data))
         match fault:
             case None | Fault.DUPLICATED | Fault.REPEATED:
@@ -302,9 +325,9 @@ class World:
         return EntriesRead(tuple(found[:-1] if fault is Fault.STALE else found))
 
     def _post(self, key: str, data: bytes, fault: Fault | None) -> Event:
-        if fault in _EXECUTED:
+        if fault in EXECUTED:
             self.posted[key] = data
-        if fault in _STILL_FLYING:
+        if fault in FLYING:
             self.flying.append(FlyingIntent(key, data))
         if fault is Fault.DENIED:
             return Failed(StorePermissionDenied("denied", path="intent"))
@@ -317,58 +340,3 @@ class World:
             return Unanswered()
         keys = sorted(self.posted)
         return IntentsListed(tuple(keys[:-1] if fault is Fault.STALE else keys))
-
-
-_EXECUTED = (None, Fault.REPLY_LOST, Fault.DUPLICATED, Fault.REPEATED)
-_STILL_FLYING = (
-    Fault.DELAYED,
-    Fault.DUPLICATED,
-    Fault.CONFLICT_409_WITH_COPY,
-    Fault.THROTTLED_429_WITH_COPY,
-    Fault.CRASHED,
-)
-
-
-def check_world(world: World) -> None:
-    """Assert everything that must hold once all that was on its way has arrived."""
-    log = world.log()
-    named = Counter(record.id for entry in log for record in entry.commits)
-    for name, times in named.items():
-        assert times == 1, f"{name} is in the log {times} times"
-    at = {record.id: entry.version for entry in log for record in entry.commits}
-    places = {
-        name: [at[name]] if name in at else []
-        for name in (writer.intent.commit_id for writer in world.writers)
-    }
-    for entry in log:
-        both = {name for name in entry.revoked if name in at}
-        assert not both, f"{both} was revoked and is in the log"
-    for writer in world.writers:
-        _check_outcome(writer, places[writer.intent.commit_id], log)
-        sends = writer.machine.progress.sends
-        assert sends <= world.budget.attempts + _REVOCATIONS, "too many attempts"
-    intents = [writer.intent for writer in world.writers]
-    done = Counter(i.txn for i in intents if i.txn is not None and places[i.commit_id])
-    assert all(times == 1 for times in done.values()), f"a transaction was done twice: {done}"
-    check_serial(log, intents)
-
-
-_REVOCATIONS = 10
-
-
-def _check_outcome(writer: Writer, versions: list[int], log: list[Entry]) -> None:
-    name, outcome = writer.intent.commit_id, writer.machine.outcome
-    match outcome:
-        case Committed(version):
-            assert versions == [version], f"{name}: {outcome}, but the log has it at {versions}"
-        case Unknown(possible):
-            assert set(versions) <= set(possible), f"{name}: {outcome}, but it is at {versions}"
-        case None:
-            assert writer.crashed, f"{name} has no outcome"
-        case _:
-            assert not versions, f"{name}: {outcome}, but the log has it at {versions}"
-    if isinstance(outcome, AlreadyCommitted):
-        assert writer.intent.txn is not None
-        app, number = writer.intent.txn
-        txns = log[outcome.version].txns
-        assert any(t.app_id == app and t.version >= number for t in txns), f"{name}: {outcome}"

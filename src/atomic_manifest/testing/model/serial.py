@@ -6,55 +6,32 @@ files that it removes are there, the rows that it read are the same, the schema 
 written for is still the table's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
 
 from atomic_manifest.commit.intent import (
     NO_TABLE,
     Intent,
     Isolation,
     ReadNothing,
-    ReadPartitions,
-    ReadTable,
 )
 from atomic_manifest.log.entry import Entry
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What the table holds at one version."""
-
-    schema: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Path to partition."""
-
-    def rows(self, reads: ReadTable | ReadPartitions) -> frozenset[str]:
-        """The rows that a read returns."""
-        return frozenset(
-            row
-            for path, p in self.files.items()
-            if isinstance(reads, ReadTable) or frozenset({("p", p)}) in reads.partitions
-            for row in path.split("+")
-        )
-
-    def after(self, entry: Entry) -> "Contents":
-        files = dict(self.files)
-        for remove in entry.removes:
-            files.pop(remove.path, None)
-        for add in entry.adds:
-            files[add.path] = add.partition_values["p"] or ""
-        after = replace(self, files=files)
-        return replace(after, schema=entry.metadata.schema_string) if entry.metadata else after
+from atomic_manifest.testing.model.table import Contents
+from atomic_manifest.testing.model.violation import Violation
 
 
 def check_serial(log: Sequence[Entry], intents: Iterable[Intent]) -> None:
-    """Assert that every commit of `intents` in `log` could have been made where it landed."""
+    """Check that every commit of `intents` in `log` could have been made where it landed.
+
+    Raises:
+        Violation: One could not.
+    """
     states = [Contents()]
     for entry in log:
         states.append(states[-1].after(entry))
     by_id = {intent.commit_id: intent for intent in intents}
     for entry in log:
-        before, earlier = states[entry.version], []
+        before = states[entry.version]
+        earlier: list[Entry] = []
         for record in entry.commits:
             if record.id in by_id:
                 intent = by_id[record.id]
@@ -76,11 +53,13 @@ def _check_one(
     version = entry.version
     name = f"{intent.commit_id} at {version}"
     if intent.base_version == NO_TABLE:
-        assert version == 0, f"{name} created a table that existed"
+        if version != 0:
+            raise Violation(f"{name} created a table that existed")
         return
-    assert base.schema == before.schema, f"{name} was written for another schema"
-    missing = intent.removed_paths - before.files.keys()
-    assert not missing, f"{name} removed {missing}, which were gone"
+    if base.schema != before.schema:
+        raise Violation(f"{name} was written for another schema")
+    if missing := intent.removed_paths - before.files.keys():
+        raise Violation(f"{name} removed {missing}, which were gone")
     if isinstance(intent.reads, ReadNothing):
         return
     seen, there = base.rows(intent.reads), before.rows(intent.reads)
@@ -88,4 +67,5 @@ def _check_one(
         since = log[intent.base_version + 1 : version]
         blind = [*(e for e in since if e.blind_append), *earlier]
         there -= {add.path for e in blind for add in e.adds}
-    assert seen == there, f"{name} read {sorted(seen)}; where it landed were {sorted(there)}"
+    if seen != there:
+        raise Violation(f"{name} read {sorted(seen)}; where it landed were {sorted(there)}")
