@@ -2,12 +2,13 @@
 
 import typer
 
-from benchmarks import append
+from benchmarks import append, store
 from benchmarks.contention import command as contention
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command("append")(append.main)
 app.command("contention")(contention.main)
+app.command("store")(store.main)
 
 
 @app.callback()

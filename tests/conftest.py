@@ -1,19 +1,36 @@
 """Servers shared by all tests, and the account of them at the end of a run."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from benchmarks.modelled_s3 import ModelledS3, start_modelled_s3
 from tests.servers.process import ServerUnavailableError
 from tests.servers.start import STARTERS, S3Server
+from tests.servers.start_cloud import CLOUD_STARTERS, CloudServer
 
-SERVER_FIXTURES = {*STARTERS, "s3_server"}
+SERVER_FIXTURES = {*STARTERS, *CLOUD_STARTERS, "s3_server"}
 outcomes = pytest.StashKey[dict[str, str]]()
+_Server = TypeVar("_Server")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[outcomes] = {}
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name filters and Arrow values by what they say, without addresses: each process has others."""
+    if not (isinstance(val, list | tuple) or type(val).__module__.startswith("pyarrow")):
+        return None
+    try:
+        return _ADDRESS.sub("", str(val))
+    except OverflowError:  # a value that no Python object can show
+        return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,16 +46,32 @@ def pytest_terminal_summary(
     """Say which servers ran and why others did not."""
     if config.stash[outcomes]:
         terminalreporter.section("servers")
-        for name, outcome in config.stash[outcomes].items():
+        for name, outcome in sorted(config.stash[outcomes].items()):
             terminalreporter.write_line(f"{name}: {outcome}")
 
 
-def _server(
-    name: str, config: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process of pytest-xdist, hand the account to the one that prints it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["servers"] = session.config.stash[outcomes]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the account of a process of pytest-xdist."""
+    node.config.stash[outcomes].update(getattr(node, "workeroutput", {}).get("servers", {}))
+
+
+def run_server(
+    name: str,
+    start: Callable[[Path], AbstractContextManager[_Server]],
+    config: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[_Server]:
+    """The body of a server's fixture: starts it, or skips with the reason, and keeps account."""
     try:
-        with STARTERS[name](tmp_path_factory.mktemp(name)) as server:
-            config.stash[outcomes][name] = f"ran at {server.endpoint_url}"
+        with start(tmp_path_factory.mktemp(name)) as server:
+            config.stash[outcomes][name] = f"ran at {server.endpoint_url}"  # type: ignore[attr-defined]
             yield server
     except ServerUnavailableError as error:
         config.stash[outcomes][name] = f"skipped: {error}"
@@ -50,7 +83,7 @@ def ministack(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[S3Server]:
     """MiniStack."""
-    yield from _server("ministack", pytestconfig, tmp_path_factory)
+    yield from run_server("ministack", STARTERS["ministack"], pytestconfig, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +91,7 @@ def seaweedfs(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[S3Server]:
     """SeaweedFS, which checks signatures."""
-    yield from _server("seaweedfs", pytestconfig, tmp_path_factory)
+    yield from run_server("seaweedfs", STARTERS["seaweedfs"], pytestconfig, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +99,7 @@ def moto(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[S3Server]:
     """Moto's server."""
-    yield from _server("moto", pytestconfig, tmp_path_factory)
+    yield from run_server("moto", STARTERS["moto"], pytestconfig, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -74,12 +107,32 @@ def minio(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[S3Server]:
     """MinIO, where Docker runs."""
-    yield from _server("minio", pytestconfig, tmp_path_factory)
+    yield from run_server("minio", STARTERS["minio"], pytestconfig, tmp_path_factory)
 
 
-@pytest.fixture(scope="session", params=list(STARTERS))
+@pytest.fixture(scope="session")
+def azurite(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CloudServer]:
+    """Azurite, which speaks Azure Blob Storage."""
+    yield from run_server("azurite", CLOUD_STARTERS["azurite"], pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CloudServer]:
+    """fake-gcs-server, which speaks Google Cloud Storage."""
+    yield from run_server("fake_gcs", CLOUD_STARTERS["fake_gcs"], pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=[name for name in STARTERS if name != "moto"])
 def s3_server(request: pytest.FixtureRequest) -> S3Server:
-    """Each real S3 service in turn."""
+    """Each real S3 service that tables are safe on, in turn.
+
+    Moto is none: it looks whether the object is there and writes it later, so that under load several
+    creators win, and tables refuse it as soon as the probe has seen that.
+    """
     server: S3Server = request.getfixturevalue(request.param)
     return server
 

@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.fs as pafs
 
 from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.result import CommitResult
@@ -21,7 +20,7 @@ from atomic_manifest.data.options import WriteOptions
 from atomic_manifest.data.sink import WrittenFile
 from atomic_manifest.data.source import open_source
 from atomic_manifest.env import SYSTEM, Env
-from atomic_manifest.errors import DataError, TableNotFound, UnsupportedByStore
+from atomic_manifest.errors import DataError, TableNotFound
 from atomic_manifest.first_write import write_first
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.snapshot import load
@@ -75,7 +74,8 @@ def write_dataset(
         partitioning: A list of columns or a `Partitioning`. Folders are always Hive style.
         partitioning_flavor: Accepted with a list; see `partitioning`.
         schema: Schema to write; by default the data's. An existing table's schema decides.
-        filesystem: None, or an fsspec or local pyarrow filesystem, on which `base_dir` is a path.
+        filesystem: None, or a filesystem of fsspec or pyarrow's of local files, on which `base_dir` is a
+            path.
         file_options: From `ParquetFileFormat.make_write_options`.
         use_threads: Accepted; files are encoded by Arrow's threads.
         preserve_order: Accepted; the order of rows within a partition is always kept.
@@ -96,7 +96,7 @@ def write_dataset(
     Raises:
         DataError: The data does not fit, `"error"` met existing data, or an argument cannot be honoured.
         CommitError: As for `Table.append`.
-        UnsupportedByStore: A `filesystem` whose credentials cannot be carried over.
+        UnsupportedByStore: A `filesystem` that cannot write on a condition; pyarrow's of buckets.
     """
     if existing_data_behavior not in get_args(ExistingDataBehavior):
         raise DataError(f"no such existing_data_behavior: {existing_data_behavior!r}")
@@ -113,7 +113,7 @@ def write_dataset(
     reader = source if schema is None else conform(source, schema)
     columns = partition_columns(partitioning, partitioning_flavor, reader.schema)
     bounded = _bounded(reader, columns, max_partitions or _MAX_PARTITIONS)
-    store = _store(base_dir, filesystem, storage_options, env)
+    store = open_store(base_dir, storage_options, filesystem=filesystem, env=env)
     written: list[WrittenFile] = []
     request = WriteRequest(
         options=options,
@@ -156,6 +156,7 @@ def _write(
         schema=snapshot.schema,
         partition_by=snapshot.partition_columns,
         request=request,
+        mapping=snapshot.column_mapping,
     )
     return handle.commit(plan(staged), snapshot, staged)
 
@@ -193,27 +194,3 @@ def _bounded(
             yield batch
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
-def _store(
-    base_dir: str | PathLike[str],
-    filesystem: Any,
-    storage_options: Mapping[str, Any] | None,
-    env: Env,
-) -> ObjectStore:
-    if filesystem is None:
-        return open_store(base_dir, storage_options, env=env)
-    if isinstance(filesystem, pafs.LocalFileSystem):
-        return open_store(base_dir, storage_options, env=env)
-    protocol = getattr(filesystem, "protocol", None)
-    options = getattr(filesystem, "storage_options", None)
-    if protocol is None or options is None:
-        raise UnsupportedByStore(
-            f"cannot commit through {type(filesystem).__name__}: give a URL with storage_options, or an "
-            "fsspec filesystem",
-            path=fspath(base_dir),
-        )
-    name = protocol if isinstance(protocol, str) else protocol[0]
-    path = fspath(base_dir)
-    url = path if "://" in path or name in ("file", "local") else f"{name}://{path}"
-    return open_store(url, {**options, **(storage_options or {})}, env=env)

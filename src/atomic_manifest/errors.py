@@ -63,8 +63,8 @@ class NotModified(StoreError):
 class PreconditionFailed(StoreError):
     """The condition of a write did not hold (HTTP 412): read again, decide again.
 
-    `condition` is the condition that failed; `current_etag` the object's ETag where the service told
-    it, else None.
+    `condition` is the condition that failed; `current_etag` the object's ETag where the service or one
+    look could tell it, else None. It is None too if there is no object.
     """
 
     condition: Any
@@ -95,6 +95,25 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 class WriteOutcomeUnknown(StoreError):
     """A conditional write went unanswered and could not be settled: it may or may not have landed."""
+
+
+class IdempotencyKeyReused(StoreError):
+    """The object there was written with the same idempotency key and another body.
+
+    Nothing was written. `idempotency_key` names the key.
+    """
+
+    idempotency_key: str
+
+
+class ChecksumMismatch(StoreError, ValueError):
+    """The body is not the one that the given digest is of. Nothing was written."""
+
+    algorithm: str
+
+
+class InvalidRequest(StoreError, ValueError):
+    """An argument that no store can take, such as an ETag with a line break. Nothing was written."""
 
 
 class StorePermissionDenied(StoreError, PermissionError):

@@ -22,6 +22,7 @@ from atomic_manifest.ops.create import TableSpec, create_intent
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.staging import WriteRequest, stage
 from atomic_manifest.store import ObjectStore
+from atomic_manifest.store.safety.tables import check_safe, for_tables
 
 
 def create(store: ObjectStore, spec: TableSpec, *, env: Env, budget: Budget) -> bool:
@@ -35,6 +36,8 @@ def create(store: ObjectStore, spec: TableSpec, *, env: Env, budget: Budget) -> 
     try:
         load(store)
     except TableNotFound:
+        store = for_tables(store)
+        check_safe(store)
         return isinstance(Committer(store, env, budget).create(intent, ()), Committed)
     return False
 
@@ -66,6 +69,8 @@ def write_first(
     """
     table_id = _guid(env)
     create_intent(spec, Staged("", 0), table_id)  # refuses a bad spec before anything is uploaded
+    store = for_tables(store)
+    check_safe(store)
     staged = stage(
         store,
         env,

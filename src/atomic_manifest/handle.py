@@ -23,20 +23,18 @@ from atomic_manifest.commit.result import CommitResult, version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import CommitConflict, NotFound
 from atomic_manifest.log.actions import Add
-from atomic_manifest.log.checkpoint import write_checkpoint
 from atomic_manifest.log.entry_io import read_entry
 from atomic_manifest.log.features import check_writable
-from atomic_manifest.log.retention import interval_ms
+from atomic_manifest.log.maintenance import is_due, maintain
+from atomic_manifest.log.retention import log_retention_ms
 from atomic_manifest.log.snapshot import Snapshot, load, refresh
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.store import ObjectStore
+from atomic_manifest.store.safety.tables import check_safe, for_tables
 
 _log = logging.getLogger("atomic_manifest")
 
 _FRESH_SECONDS_AT_MOST = 3600.0
-_LOG_RETENTION = "delta.logRetentionDuration"
-_DEFAULT_LOG_RETENTION = "interval 30 days"
-_DEFAULT_CHECKPOINT_INTERVAL = 100
 
 
 class Handle:
@@ -60,14 +58,14 @@ class Handle:
         *,
         is_latest: bool = True,
     ) -> None:
-        self.store = store
+        self.store = for_tables(store)
         self.env = env
-        self._committer = Committer(store, env, budget)
+        self._committer = Committer(self.store, env, budget)
         self._lock = threading.Lock()
         self._group = GroupCommitter(self._committer, lambda: self._snapshot, self._committed)
         self._snapshot = snapshot
         self._asked_at = env.now() if is_latest else float("-inf")
-        self._checkpointed = -1
+        self._maintained = -1
 
     @property
     def snapshot(self) -> Snapshot:
@@ -82,7 +80,13 @@ class Handle:
         return self._snapshot
 
     def writable(self) -> Snapshot:
-        """A snapshot fit to start a commit from: writable here, and young enough."""
+        """A snapshot fit to start a commit from: writable here, and young enough.
+
+        Raises:
+            UnsupportedByStore: Several writers could win one version on this store.
+            UnsupportedTableFeature: The table needs what is not written here.
+        """
+        check_safe(self.store)
         if self._is_old():
             self.refresh()
         snapshot = self._snapshot
@@ -139,7 +143,7 @@ class Handle:
         if isinstance(settled.outcome, AlreadyCommitted):
             return result_of(staged, version, settled.attempts, repeated=True)
         if settled.created:
-            self._checkpoint_if_due(settled.snapshot)
+            self._maintain_if_due(settled.snapshot)
         return result_of(staged, version, settled.attempts, combined=settled.combined)
 
     def _check_follows(self, snapshot: Snapshot, commit_id: str, begun_at: float) -> None:
@@ -168,8 +172,8 @@ class Handle:
         return self.env.now() - self._asked_at > self._fresh_seconds()
 
     def _fresh_seconds(self) -> float:
-        retention = self._snapshot.configuration.get(_LOG_RETENTION, _DEFAULT_LOG_RETENTION)
-        return min(_FRESH_SECONDS_AT_MOST, interval_ms(retention, _LOG_RETENTION) / 2000)
+        retention_ms = log_retention_ms(self._snapshot.configuration)
+        return min(_FRESH_SECONDS_AT_MOST, retention_ms / 2000)
 
     def _move_to(self, snapshot: Snapshot, asked_at: float) -> None:
         with self._lock:
@@ -177,25 +181,13 @@ class Handle:
                 self._snapshot = snapshot
                 self._asked_at = max(self._asked_at, asked_at)
 
-    def _checkpoint_if_due(self, snapshot: Snapshot) -> None:
+    def _maintain_if_due(self, snapshot: Snapshot) -> None:
         """Maintenance after the commit, which stands whatever comes of this."""
         with self._lock:
-            due = snapshot.version % checkpoint_interval(snapshot) == 0
-            if not due or snapshot.version <= self._checkpointed:
+            if snapshot.version <= self._maintained or not is_due(snapshot):
                 return
-            self._checkpointed = snapshot.version
-        try:
-            write_checkpoint(self.store, snapshot)
-        except Exception as error:  # noqa: BLE001 - the commit stands, whatever this is
-            _log.warning(
-                "no checkpoint of version %d in %s: %s", snapshot.version, self.store.url, error
-            )
-
-
-def checkpoint_interval(snapshot: Snapshot) -> int:
-    """Commits between checkpoints (`delta.checkpointInterval`)."""
-    text = snapshot.configuration.get("delta.checkpointInterval", "")
-    return int(text) if text.isdecimal() and int(text) > 0 else _DEFAULT_CHECKPOINT_INTERVAL
+            self._maintained = snapshot.version
+        maintain(self.store, snapshot)
 
 
 def result_of(

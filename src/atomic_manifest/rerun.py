@@ -110,6 +110,7 @@ def overwrite_where(
         schema=snapshot.schema,
         partition_by=snapshot.partition_columns,
         request=replace(request, check=requirement(predicate, snapshot.schema)),
+        mapping=snapshot.column_mapping,
     )
 
     def begin() -> Transaction:

@@ -11,7 +11,8 @@ from atomic_manifest.data.options import WriteOptions
 from atomic_manifest.data.sink import WrittenFile
 from atomic_manifest.data.writer import write_files
 from atomic_manifest.env import Env
-from atomic_manifest.errors import SchemaMismatch
+from atomic_manifest.errors import DataError, SchemaMismatch
+from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping
 from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.store import ObjectStore
@@ -42,6 +43,41 @@ class WriteRequest:
     on_written: Callable[[Sequence[WrittenFile]], None] | None = None
 
 
+def write_request(
+    txn: tuple[str, int] | None,
+    commit_info: Mapping[str, Any] | None,
+    options: WriteOptions | None,
+    *,
+    coerce_timestamps: bool,
+) -> WriteRequest:
+    """A request of what the user gave, checked.
+
+    Raises:
+        DataError: See `checked_txn`.
+    """
+    return WriteRequest(
+        txn=checked_txn(txn),
+        user_info=commit_info or {},
+        options=options or WriteOptions(),
+        coerce_timestamps=coerce_timestamps,
+    )
+
+
+def checked_txn(txn: tuple[str, int] | None) -> tuple[str, int] | None:
+    """The transaction as it was given.
+
+    Raises:
+        DataError: It is not (application id, version).
+    """
+    match txn:
+        case None:
+            return None
+        case (str() as app_id, int() as version) if app_id and not isinstance(version, bool):
+            return app_id, version
+        case _:
+            raise DataError(f"txn is (application id, version), got {txn!r}")
+
+
 def stage(
     store: ObjectStore,
     env: Env,
@@ -50,6 +86,7 @@ def stage(
     schema: pa.Schema,
     partition_by: Sequence[str],
     request: WriteRequest,
+    mapping: ColumnMapping = NO_MAPPING,
 ) -> Staged:
     """Write `reader`'s rows as data files of a new commit. Nothing names them yet.
 
@@ -62,6 +99,7 @@ def stage(
         schema: The table's schema, which the rows are made to fit.
         partition_by: The table's partition columns.
         request: How to write them.
+        mapping: What files and log call the table's columns.
 
     Raises:
         DataError: The rows do not fit the schema.
@@ -81,6 +119,7 @@ def stage(
         file_prefix=commit_id,
         options=request.options,
         env=env,
+        mapping=mapping,
         name=None if name is None else lambda sequence: name(sequence, commit_id),
     )
     if request.on_written is not None:

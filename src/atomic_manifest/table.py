@@ -30,8 +30,9 @@ from atomic_manifest.errors import (
 )
 from atomic_manifest.first_write import create, write_first
 from atomic_manifest.handle import Handle
-from atomic_manifest.log.checkpoint import write_checkpoint
-from atomic_manifest.log.history import version_at
+from atomic_manifest.log import maintenance
+from atomic_manifest.log.cleanup import cleanup_metadata
+from atomic_manifest.log.history import version_number
 from atomic_manifest.log.snapshot import Snapshot, load
 from atomic_manifest.ops.append import Append, with_new_columns
 from atomic_manifest.ops.create import TableSpec
@@ -39,7 +40,13 @@ from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.reading import Reading
 from atomic_manifest.rerun import RunResult, delete, overwrite_where, run
-from atomic_manifest.staging import WriteRequest, check_partitioning, stage
+from atomic_manifest.staging import (
+    WriteRequest,
+    check_partitioning,
+    checked_txn,
+    stage,
+    write_request,
+)
 from atomic_manifest.store import ObjectStore, open_store
 from atomic_manifest.transaction import Partitions, Transaction, check_scope
 
@@ -72,6 +79,7 @@ class Table(Reading):
         description: str | None = None,
         if_not_exists: bool = False,
         storage_options: Mapping[str, Any] | None = None,
+        filesystem: Any = None,
         budget: Budget | None = None,
         env: Env = SYSTEM,
     ) -> Self:
@@ -87,6 +95,7 @@ class Table(Reading):
             description: A description, kept in its metadata.
             if_not_exists: Open the table if it is already there, as it is, instead of raising.
             storage_options: Credentials and endpoint, under the names of s3fs or of deltalake.
+            filesystem: A filesystem of fsspec, on which `url` is a path; instead of `storage_options`.
             budget: Bounds on attempts and time of each commit through the handle.
             env: Clock, randomness and ids; for tests.
 
@@ -95,7 +104,7 @@ class Table(Reading):
             InvalidSchema: A type that Delta lacks, duplicate names, unusable partition columns.
             UnsupportedTableFeature: A property asks for a feature that is not written here.
         """
-        store = open_store(url, storage_options, env=env)
+        store = open_store(url, storage_options, filesystem=filesystem, env=env)
         budget = budget or Budget()
         spec = TableSpec(schema, tuple(partition_by), configuration or {}, name, description)
         created = create(store, spec, env=env, budget=budget)
@@ -110,6 +119,7 @@ class Table(Reading):
         *,
         version: int | datetime | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        filesystem: Any = None,
         budget: Budget | None = None,
         env: Env = SYSTEM,
     ) -> Self:
@@ -120,6 +130,7 @@ class Table(Reading):
             version: A version, or a time (a naive one is local time) whose last commit is meant.
                 None opens the latest. A write through the handle moves it to the latest first.
             storage_options: As for `create`.
+            filesystem: As for `create`.
             budget: As for `create`.
             env: As for `create`.
 
@@ -129,15 +140,21 @@ class Table(Reading):
             UnsupportedTableFeature: Reading the table needs a feature that is not there.
             CorruptLog: The log is damaged.
         """
-        store = open_store(url, storage_options, env=env)
-        number = _version_number(store, version)
+        store = open_store(url, storage_options, filesystem=filesystem, env=env)
+        number = version_number(store, version)
         return cls._load(store, number, env, budget or Budget())
 
     @classmethod
-    def exists(cls, url: Url, *, storage_options: Mapping[str, Any] | None = None) -> bool:
-        """Whether there is a table at `url`."""
+    def exists(
+        cls,
+        url: Url,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> bool:
+        """Whether there is a table at `url`. Arguments as for `create`."""
         try:
-            load(open_store(url, storage_options))
+            load(open_store(url, storage_options, filesystem=filesystem))
         except TableNotFound:
             return False
         return True
@@ -189,7 +206,7 @@ class Table(Reading):
             CommitContended: Too many lost races; not in the log.
             CommitOutcomeUnknown: The store did not answer; `resolve` tells later.
         """
-        request = _request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
+        request = write_request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
         if schema_mode not in (None, "merge"):
             raise DataError(f'schema_mode is "merge" or None, got {schema_mode!r}')
         snapshot = self._handle.writable()
@@ -239,7 +256,7 @@ class Table(Reading):
             DataError: As for `append`; or rows that do not match `where`.
             CommitError: As for `append`.
         """
-        request = _request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
+        request = write_request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
         snapshot = self._handle.writable()
         check_scope(where, partitions, snapshot)
         if (done := self._handle.recorded(txn)) is not None:
@@ -287,7 +304,7 @@ class Table(Reading):
         return delete(
             self._handle,
             where,
-            txn=_checked_txn(txn),
+            txn=checked_txn(txn),
             commit_info=commit_info or {},
             options=options or WriteOptions(),
         )
@@ -317,7 +334,7 @@ class Table(Reading):
             CommitConflict: At the end of the block: a concurrent commit changed what was read.
             CommitError: At the end of the block, as for `append`.
         """
-        return Transaction(self._handle, txn=_checked_txn(txn), commit_info=commit_info)
+        return Transaction(self._handle, txn=checked_txn(txn), commit_info=commit_info)
 
     def run(
         self,
@@ -347,7 +364,7 @@ class Table(Reading):
             Exception: What `body` raises; nothing of it is committed.
         """
         return run(
-            self._handle, body, attempts=attempts, txn=_checked_txn(txn), commit_info=commit_info
+            self._handle, body, attempts=attempts, txn=checked_txn(txn), commit_info=commit_info
         )
 
     def _reader(
@@ -375,6 +392,7 @@ class Table(Reading):
             schema=snapshot.schema if schema is None else schema,
             partition_by=snapshot.partition_columns,
             request=request,
+            mapping=snapshot.column_mapping,
         )
 
     # --- the handle and its log ---
@@ -386,7 +404,19 @@ class Table(Reading):
 
     def checkpoint(self) -> None:
         """Write a checkpoint of the handle's version, so that it opens fast."""
-        write_checkpoint(self._handle.store, self._handle.snapshot)
+        maintenance.checkpoint(self._handle.store, self._handle.snapshot)
+
+    def cleanup_metadata(self) -> None:
+        """Remove what the log keeps of versions that are no longer to be reached.
+
+        That is what lies before the newest checkpoint whose version is older than
+        `delta.logRetentionDuration`, by default 30 days. Checkpoints do it too, unless
+        `delta.enableExpiredLogCleanup` is `false`.
+
+        Raises:
+            UnsupportedTableFeature: The table protects its checkpoints, or is not ours to write.
+        """
+        cleanup_metadata(self._handle.store, self._handle.snapshot)
 
     def resolve(self, commit: str | CommitOutcomeUnknown, *, settle: bool = False) -> Resolution:
         """What became of a commit whose outcome was unknown. Works from any process.
@@ -421,6 +451,7 @@ def append(
     coerce_timestamps: bool = False,
     schema_mode: SchemaMode | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    filesystem: Any = None,
     env: Env = SYSTEM,
 ) -> CommitResult:
     """Append to the table at `url`, creating it from the data if it is not there.
@@ -439,19 +470,20 @@ def append(
         coerce_timestamps: As for `Table.append`.
         schema_mode: As for `Table.append`.
         storage_options: As for `Table.create`.
+        filesystem: As for `Table.create`.
         env: As for `Table.create`.
 
     Raises:
         SchemaMismatch: The table is there with other partition columns.
         DataError, CommitError: As for `Table.append`.
     """
-    request = _request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
+    request = write_request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
     try:
-        table = Table.open(url, storage_options=storage_options, env=env)
+        table = Table.open(url, storage_options=storage_options, filesystem=filesystem, env=env)
     except TableNotFound:
         reader = open_source(data, preserve_index=preserve_index)
         spec = TableSpec(reader.schema, tuple(partition_by))
-        store = open_store(url, storage_options, env=env)
+        store = open_store(url, storage_options, filesystem=filesystem, env=env)
         return write_first(store, spec, reader, request, Append, env=env, budget=Budget())
     check_partitioning(table._handle.snapshot, partition_by)  # noqa: SLF001 - same module
     return table.append(
@@ -463,34 +495,3 @@ def append(
         coerce_timestamps=coerce_timestamps,
         schema_mode=schema_mode,
     )
-
-
-def _request(
-    txn: tuple[str, int] | None,
-    commit_info: Mapping[str, Any] | None,
-    options: WriteOptions | None,
-    *,
-    coerce_timestamps: bool,
-) -> WriteRequest:
-    return WriteRequest(
-        txn=_checked_txn(txn),
-        user_info=commit_info or {},
-        options=options or WriteOptions(),
-        coerce_timestamps=coerce_timestamps,
-    )
-
-
-def _checked_txn(txn: tuple[str, int] | None) -> tuple[str, int] | None:
-    match txn:
-        case None:
-            return None
-        case (str() as app_id, int() as version) if app_id and not isinstance(version, bool):
-            return app_id, version
-        case _:
-            raise DataError(f"txn is (application id, version), got {txn!r}")
-
-
-def _version_number(store: ObjectStore, version: int | datetime | None) -> int | None:
-    if isinstance(version, datetime):
-        return version_at(store, int(version.timestamp() * 1000))
-    return version

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from atomic_manifest.commit.intent import ReadSet
 from atomic_manifest.data.filters import type_names
+from atomic_manifest.data.physical import physical_predicate
 from atomic_manifest.data.rows import rows_except, rows_where, tally_where
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.actions import Add, Remove
@@ -50,9 +51,9 @@ class Workspace:
         self._commit_id = commit_id
         self._unix_ms = unix_ms
         self._adds: dict[str, Add] = {}
-        self._removes: dict[str, Remove] = {}
+        self._removes: dict[tuple[str, str | None], Remove] = {}  # by path and deletion vector
         self._uploaded: list[Add] = []
-        self._read: list[Predicate] = []
+        self._read: list[Predicate] = []  # in the names of the log
         self._current: Snapshot | None = snapshot
 
     @property
@@ -77,8 +78,8 @@ class Workspace:
 
     @cached_property
     def types(self) -> Mapping[str, str]:
-        """Delta's names of types by dotted column."""
-        return type_names(self.snapshot.schema)
+        """Delta's names of types by dotted column, as the log names it."""
+        return type_names(self.snapshot.physical_schema)
 
     @property
     def current(self) -> Snapshot:
@@ -92,11 +93,12 @@ class Workspace:
 
     def read(self, predicate: Predicate, columns: Sequence[str] | None) -> pa.Table:
         """The rows that match."""
-        self._read.append(predicate)
+        physical = self._physical(predicate)
+        self._read.append(physical)
         current = self.current
         files = current.files()
         if not isinstance(predicate, Everything):
-            chosen = select(files, predicate, self.types)
+            chosen = select(files, physical, self.types)
             files = pa.concat_tables([chosen.whole, chosen.partly])
         return rows_where(self._handle.store, current, files, predicate, columns)
 
@@ -114,6 +116,7 @@ class Workspace:
             schema=self.snapshot.schema,
             partition_by=self.snapshot.partition_columns,
             request=request,
+            mapping=self.snapshot.column_mapping,
         )
         self._uploaded += staged.adds
         return staged
@@ -131,8 +134,8 @@ class Workspace:
     def remove_partitions_of(self, staged: Staged) -> None:
         """Remove all rows of the partitions that staged files are in."""
         partitions = partitions_of(staged.adds)
-        self._read.append(rows_in(partitions, self.snapshot.schema))
-        schema = self.snapshot.schema
+        schema = self.snapshot.physical_schema
+        self._read.append(rows_in(partitions, schema))
         files = self.current.files()
         self._drop(
             removes_of(files, self._unix_ms, schema=schema, partitions=partitions, stats=True)
@@ -152,9 +155,10 @@ class Workspace:
             TableIsAppendOnly: The table forbids it.
         """
         check_may_remove(self.snapshot, self._commit_id)
-        self._read.append(predicate)
+        physical = self._physical(predicate)
+        self._read.append(physical)
         store, current = self._handle.store, self.current
-        chosen = select(current.files(), predicate, self.types)
+        chosen = select(current.files(), physical, self.types)
         tally = tally_where(store, current, chosen.partly, predicate)
         paths = chosen.partly["path"].to_pylist()
         left = [tally.rows[path] - tally.matching[path] for path in paths]
@@ -188,6 +192,10 @@ class Workspace:
 
     # --- parts ---
 
+    def _physical(self, predicate: Predicate) -> Predicate:
+        snapshot = self.snapshot
+        return physical_predicate(predicate, snapshot.schema, snapshot.column_mapping)
+
     def _rewrite(
         self, files: pa.Table, predicate: Predicate, request: WriteRequest
     ) -> Sequence[Add]:
@@ -198,20 +206,22 @@ class Workspace:
 
     def _rows(self, files: pa.Table) -> int:
         """How many rows files hold; those without statistics are asked."""
-        known = [records(stats) for stats in files["stats"].to_pylist()]
+        known = records(files)
         unknown = files.filter(pa.array([count is None for count in known], pa.bool_()))
         asked = tally_where(self._handle.store, self.current, unknown, Everything())
         return sum(count or 0 for count in known) + asked.rows.total()
 
     def _remove(self, files: pa.Table) -> None:
-        self._drop(removes_of(files, self._unix_ms, schema=self.snapshot.schema, stats=True))
+        schema = self.snapshot.physical_schema
+        self._drop(removes_of(files, self._unix_ms, schema=schema, stats=True))
 
     def _drop(self, removes: Sequence[Remove]) -> None:
         base = [remove for remove in removes if remove.path not in self._adds]
         if base:
             check_may_remove(self.snapshot, self._commit_id)
         for remove in base:
-            self._removes[remove.path] = remove
+            vector = remove.deletion_vector
+            self._removes[remove.path, vector.unique_id if vector else None] = remove
         for remove in removes:
             self._adds.pop(remove.path, None)
         self._current = None

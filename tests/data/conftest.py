@@ -11,7 +11,7 @@ from atomic_manifest.log.schema import to_delta
 from atomic_manifest.log.snapshot import Snapshot, load
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
-from atomic_manifest.store.pacing import Retry
+from atomic_manifest.store.policy.pacing import Retry
 from atomic_manifest.testing.drivers import CountingDriver
 from atomic_manifest.testing.env import FakeEnv
 

@@ -159,7 +159,6 @@ def test_conforming_twice_is_conforming_once_for_empty_input(name: str) -> None:
         (pa.timestamp("s", "Asia/Tokyo"), UTC),
         (pa.timestamp("ns"), pa.timestamp("us")),
     ],
-    ids=str,
 )
 def test_a_type_that_fits_is_taken(source: pa.DataType, target: pa.DataType) -> None:
     values = (
@@ -209,7 +208,6 @@ def test_a_type_that_fits_is_taken(source: pa.DataType, target: pa.DataType) -> 
         (pa.struct([("a", pa.int64())]), pa.map_(pa.string(), pa.int64())),
         (pa.dictionary(pa.int32(), pa.int64()), pa.string()),
     ],
-    ids=str,
 )
 def test_a_type_that_could_lose_something_is_refused_before_data_is_pulled(
     source: pa.DataType, target: pa.DataType

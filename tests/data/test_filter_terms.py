@@ -132,7 +132,6 @@ def test_a_time_within_a_day_turns_the_operator_of_a_date():
         (pa.null(), 1),
         (pa.int64(), object()),
     ],
-    ids=str,
 )
 def test_a_value_of_another_kind_is_refused_by_the_columns_name(kind, value):
     with pytest.raises(InvalidFilter, match="column 'x'"):

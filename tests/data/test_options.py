@@ -18,7 +18,6 @@ from atomic_manifest.errors import DataError
         {"part_size": 0},
         {"buffer_size": 0},
     ],
-    ids=str,
 )
 def test_impossible_sizes_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=next(iter(wrong))):

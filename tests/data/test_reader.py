@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from atomic_manifest.data.options import WriteOptions
 from atomic_manifest.data.reader import to_dataset
 from atomic_manifest.data.writer import write_files
-from atomic_manifest.errors import CorruptLog, InvalidFilter, UnsupportedTableFeature
+from atomic_manifest.errors import CorruptLog, InvalidFilter
 from atomic_manifest.log.actions import Add, DeletionVector
 from atomic_manifest.log.schema import canonical
 from atomic_manifest.log.snapshot import Snapshot
@@ -274,9 +275,9 @@ def test_a_file_with_a_deletion_vector_is_not_read_as_if_it_had_none(
     store: ObjectStore, commit: Commit
 ) -> None:
     vector = DeletionVector("u", "ab^-aqEH.-t@S}K{vb[*k^", 40, 6, 4)
-    add = Add("x", {}, 1, 0, data_change=True, deletion_vector=vector)
-    with pytest.raises(UnsupportedTableFeature):
-        to_dataset(store, commit(store, SCHEMA, (add,)))
+    add = replace(foreign(store, "x", pa.table({"id": [1]})), deletion_vector=vector)
+    with pytest.raises(CorruptLog, match=r"ab/deletion_vector_.*missing"):
+        to_dataset(store, commit(store, SCHEMA, (add,))).to_table()
 
 
 def test_a_filter_on_an_unknown_column_is_refused(store: ObjectStore, commit: Commit) -> None:

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from atomic_manifest.errors import CorruptLog, StorePermissionDenied, UnsupportedTableFeature
-from atomic_manifest.log import checkpoint, checkpoint_reader
+from atomic_manifest.log import checkpoint_order, checkpoint_parts
 from atomic_manifest.log.actions import DeletionVector, Metadata, Protocol, Remove, Txn
 from atomic_manifest.log.checkpoint import checkpoint_path, write_checkpoint
 from atomic_manifest.log.columns import FILES
 from atomic_manifest.log.entry import entry_path
-from atomic_manifest.log.segment import HINT_PATH
+from atomic_manifest.log.hint import HINT_PATH, checksum
 from atomic_manifest.log.snapshot import load
 from atomic_manifest.store.conditions import IfAbsent, IfMatch
 from atomic_manifest.store.driver import Refused
@@ -115,6 +115,7 @@ def test_the_hint_names_the_checkpoint_and_its_size(filled):
     write_checkpoint(filled, load(filled))
     hint = json.loads(filled.get(HINT_PATH).data)
     size = filled.head(checkpoint_path(3)).size
+    assert hint.pop("checksum") == checksum(json.dumps(hint).encode())
     assert hint == {"version": 3, "size": 8, "sizeInBytes": size, "numOfAddFiles": 3}
 
 
@@ -132,11 +133,23 @@ def test_an_older_or_unusable_hint_is_replaced(filled, old):
     assert json.loads(filled.get(HINT_PATH).data)["version"] == 3
 
 
-def test_an_existing_checkpoint_is_left_alone(filled):
+def test_an_existing_checkpoint_that_can_be_read_is_left_alone(filled):
     snapshot = load(filled)
-    filled.put(checkpoint_path(3), b"theirs")
+    assert write_checkpoint(filled, snapshot).files == 3
+    before = filled.head(checkpoint_path(3))
+    assert write_checkpoint(filled, snapshot) is None
+    assert write_checkpoint(filled, load(filled)) is None
+    assert filled.head(checkpoint_path(3)) == before
+
+
+def test_an_existing_checkpoint_that_cannot_be_read_is_replaced(filled):
+    snapshot = load(filled)
     write_checkpoint(filled, snapshot)
-    assert filled.get(checkpoint_path(3)).data == b"theirs"
+    data = filled.get(checkpoint_path(3)).data
+    filled.put(checkpoint_path(3), data[:-100])
+    write_checkpoint(filled, snapshot)
+    assert filled.get(checkpoint_path(3)).data[-100:] == data[-100:]
+    assert _rows(load(filled).files()) == _rows(snapshot.files())
 
 
 class LosingHint:
@@ -168,10 +181,10 @@ def test_losing_the_race_for_the_hint_is_fine(filled):
 
 def test_a_table_we_cannot_write_gets_no_checkpoint(store, commit, metadata):
     protocol = Protocol(
-        min_reader_version=1, min_writer_version=7, writer_features=("domainMetadata",)
+        min_reader_version=1, min_writer_version=7, writer_features=("catalogManaged",)
     )
     commit(store, 0, protocol, metadata)
-    with pytest.raises(UnsupportedTableFeature, match="domainMetadata"):
+    with pytest.raises(UnsupportedTableFeature, match="catalogManaged"):
         write_checkpoint(store, load(store))
     assert [meta.path for meta in store.list()] == [entry_path(0)]
 
@@ -181,7 +194,7 @@ def _groups(store, version):
 
 
 def test_large_checkpoints_have_several_row_groups(filled, monkeypatch):
-    monkeypatch.setattr(checkpoint, "ROWS_PER_GROUP", 2)
+    monkeypatch.setattr(checkpoint_order, "ROWS_PER_GROUP", 2)
     before = load(filled)
     write_checkpoint(filled, before)
     metadata = _groups(filled, 3)
@@ -218,7 +231,7 @@ def test_a_small_checkpoint_is_one_request_for_everything(filled):
 def test_of_a_large_checkpoint_only_ranges_are_read_and_files_last(filled, monkeypatch):
     before = load(filled)
     write_checkpoint(filled, before)
-    monkeypatch.setattr(checkpoint_reader, "_WHOLE", 0)
+    monkeypatch.setattr(checkpoint_parts, "WHOLE", 0)
     filled.driver = Reads(filled.driver)
     snapshot = load(filled)
     opening = len(filled.driver.reads)

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from atomic_manifest.errors import CorruptLog, UnsupportedTableFeature
+from atomic_manifest.log import features
 from atomic_manifest.log.actions import Metadata, Protocol
 from atomic_manifest.log.features import (
     check_readable,
@@ -39,6 +41,8 @@ def _protocol(reader, writer, reader_features=None, writer_features=None):
         _protocol(1, 7, None, ["domainMetadata"]),
         _protocol(3, 7, [], []),
         _protocol(3, 7, ["timestampNtz", "vacuumProtocolCheck"], ["rowTracking"]),
+        _protocol(3, 7, ["deletionVectors", "columnMapping", "v2Checkpoint"], ["clustering"]),
+        _protocol(3, 7, ["typeWidening", "variantType"], ["icebergCompatV2", "unheardOf"]),
     ],
 )
 def test_tables_whose_readers_need_nothing_we_lack_are_readable(protocol):
@@ -49,8 +53,9 @@ def test_tables_whose_readers_need_nothing_we_lack_are_readable(protocol):
     ("protocol", "names"),
     [
         (_protocol(4, 7), ("minReaderVersion 4",)),
-        (_protocol(3, 7, ["deletionVectors", "x"], []), ("deletionVectors", "x")),
-        (_protocol(3, 7, ["v2Checkpoint", "timestampNtz"], []), ("v2Checkpoint",)),
+        (_protocol(3, 7, ["x", "deletionVectors", "y"], []), ("x", "y")),
+        (_protocol(3, 7, ["catalogManaged", "timestampNtz"], []), ("catalogManaged",)),
+        (_protocol(3, 7, ["variantShredding-preview"], []), ("variantShredding-preview",)),
     ],
 )
 def test_what_a_reader_lacks_is_named(protocol, names):
@@ -62,10 +67,15 @@ def test_what_a_reader_lacks_is_named(protocol, names):
 
 
 @pytest.mark.parametrize("mode", ["name", "id"])
-def test_column_mapping_that_is_on_is_refused(mode):
-    protocol = _protocol(2, 5)
-    with pytest.raises(UnsupportedTableFeature, match="columnMapping"):
-        check_readable(protocol, _metadata({"delta.columnMapping.mode": mode}))
+def test_column_mapping_that_is_on_is_read_and_written(mode):
+    metadata = _metadata({"delta.columnMapping.mode": mode})
+    check_readable(_protocol(2, 5), metadata)
+    check_writable(_protocol(2, 5), metadata)
+
+
+def test_a_mode_of_column_mapping_that_there_is_not_is_corrupt():
+    with pytest.raises(CorruptLog, match="colour"):
+        check_readable(_protocol(2, 5), _metadata({"delta.columnMapping.mode": "colour"}))
 
 
 def test_feature_versions_without_a_list_of_features_are_corrupt():
@@ -90,6 +100,14 @@ KEPT = [
     "identityColumns",
     "changeDataFeed",
     "columnMapping",
+    "allowColumnDefaults",
+    "deletionVectors",
+    "domainMetadata",
+    "icebergCompatV1",
+    "icebergCompatV2",
+    "inCommitTimestamp",
+    "typeWidening",
+    "v2Checkpoint",
 ]
 
 
@@ -99,7 +117,7 @@ def test_listed_features_that_are_not_active_bind_nobody():
 
 @pytest.mark.parametrize(
     "name",
-    ["deletionVectors", "rowTracking", "domainMetadata", "inCommitTimestamp", "typeWidening"],
+    ["rowTracking", "clustering", "checkpointProtection", "variantType", "collations", "unheardOf"],
 )
 def test_other_listed_writer_features_are_refused_by_name(name):
     with pytest.raises(UnsupportedTableFeature) as caught:
@@ -110,11 +128,9 @@ def test_other_listed_writer_features_are_refused_by_name(name):
 ACTIVE = [
     ({"delta.constraints.positive": "x > 0"}, {}, "checkConstraints"),
     ({"delta.enableChangeDataFeed": "true"}, {}, "changeDataFeed"),
-    ({"delta.enableDeletionVectors": "TRUE"}, {}, "deletionVectors"),
-    ({"delta.columnMapping.mode": "name"}, {}, "columnMapping"),
+    ({"delta.enableIcebergCompatV2": "TRUE"}, {}, "icebergCompatV2"),
     ({"delta.enableRowTracking": "true"}, {}, "rowTracking"),
     ({"delta.enableInCommitTimestamps": "true"}, {}, "inCommitTimestamp"),
-    ({"delta.checkpointPolicy": "v2"}, {}, "v2Checkpoint"),
     ({"delta.universalFormat.enabledFormats": "iceberg"}, {}, "universalFormat"),
     ({}, {"delta.invariants": "{}"}, "invariants"),
     ({}, {"delta.generationExpression": "1"}, "generatedColumns"),
@@ -131,6 +147,25 @@ def test_active_features_that_ask_more_of_writers_are_refused_by_name(configurat
     assert caught.value.names == (name,)
     with pytest.raises(UnsupportedTableFeature) as caught:
         required_protocol(to_arrow(metadata.schema_string), configuration)
+    assert caught.value.names == (name,)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "name"),
+    [
+        ({"delta.enableDeletionVectors": "TRUE"}, "deletionVectors"),
+        ({"delta.columnMapping.mode": "name"}, "columnMapping"),
+        ({"delta.enableTypeWidening": "true"}, "typeWidening"),
+        ({"delta.checkpointPolicy": "v2"}, "v2Checkpoint"),
+    ],
+)
+def test_what_binds_writers_to_what_ours_do_is_written_but_no_new_table_gets_it(
+    configuration, name
+):
+    metadata = _metadata(configuration)
+    check_writable(_protocol(1, 7, None, [name]), metadata)
+    with pytest.raises(UnsupportedTableFeature) as caught:
+        required_protocol(PLAIN, configuration)
     assert caught.value.names == (name,)
 
 
@@ -196,3 +231,10 @@ def test_properties_that_ask_for_a_protocol_are_refused_at_creation(key, name):
 def test_append_only_needs_the_property_and_a_protocol_that_knows_it(protocol, value, expected):
     configuration = {} if value is None else {"delta.appendOnly": value}
     assert is_append_only(protocol, _metadata(configuration)) is expected
+
+
+def test_the_docs_tell_of_every_feature_that_is_known_here():
+    text = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+    known = features._READ | features._WRITTEN | set(features._FLAGS.values())
+    known |= set(features._PREFIXES.values()) | set(features._COLUMN_KEYS.values())
+    assert [name for name in sorted(known) if f"`{name}`" not in text] == []

@@ -5,10 +5,10 @@ import pytest
 from atomic_manifest.errors import (
     CorruptLog,
     TableNotFound,
-    UnsupportedTableFeature,
     VersionNotFound,
 )
-from atomic_manifest.log.segment import HINT_PATH, choose, find_segment, parse_listing
+from atomic_manifest.log.hint import HINT_PATH
+from atomic_manifest.log.segment import choose, find_segment, parse_listing
 from atomic_manifest.store.driver import ObjectMeta
 
 UUID = "6374b053-df23-479b-b2cf-c9c550132b49"
@@ -122,14 +122,26 @@ def test_no_log_is_no_table(store):
         find_segment(store)
 
 
-def test_v2_checkpoints_are_named_only_when_nothing_else_leads_there():
+def test_a_v2_checkpoint_is_preferred_to_a_classic_one_and_that_to_parts():
     v2 = f"2.checkpoint.{UUID}.parquet"
-    assert choose(_listing(*_entries(0, 1, 2), v2), None, "u").checkpoint is None
-    with pytest.raises(UnsupportedTableFeature) as caught:
-        choose(_listing(*_entries(2, 3), v2), None, "u")
-    assert caught.value.names == ("v2Checkpoint",)
-    with pytest.raises(CorruptLog, match=f"{0:020}"):
-        choose(_listing(*_entries(2, 4), v2), None, "u")
+    names = [*_entries(0, 1, 2), _part(2, 1, 2), _part(2, 2, 2), "2.checkpoint.parquet", v2]
+    assert choose(_listing(*names), None, "u").checkpoint.paths == (_name(v2),)
+    assert choose(_listing(*names[:-1]), None, "u").checkpoint.paths == (_name(names[-2]),)
+
+
+def test_compactions_stand_for_the_longest_runs_of_entries_that_are_replayed():
+    compacted = ["3.8.compacted.json", "3.5.compacted.json", "6.9.compacted.json"]
+    compacted += ["9.10.compacted.json", "0.2.compacted.json", "10.12.compacted.json"]
+    names = [*_entries(*range(11)), "2.checkpoint.parquet"]
+    names += [f"{n.split('.')[0]}.{int(n.split('.')[1]):020}.compacted.json" for n in compacted]
+    segment = choose(_listing(*names), None, "u")
+    assert segment.compactions == (range(3, 9), range(9, 11))
+    assert choose(_listing(*names), 7, "u").compactions == (range(3, 6),)
+
+
+def test_checksums_between_the_checkpoint_and_the_version_are_named_newest_first():
+    names = [*_entries(*range(6)), "2.checkpoint.parquet", *(f"{n}.crc" for n in range(8))]
+    assert choose(_listing(*names), 4, "u").checksums == (4, 3, 2)
 
 
 def _write(store, *names):

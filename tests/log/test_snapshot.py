@@ -242,17 +242,17 @@ def test_a_removed_file_outside_the_table_does_no_harm(created, commit, add):
     assert _paths(load(created)) == ["caf%C3%A9/a%2Fb"]
 
 
-NEEDS_VECTORS = Protocol(
+NEEDS_MORE = Protocol(
     min_reader_version=3,
     min_writer_version=7,
-    reader_features=("deletionVectors",),
-    writer_features=("deletionVectors",),
+    reader_features=("catalogManaged",),
+    writer_features=("catalogManaged",),
 )
 
 
 def test_a_table_that_needs_what_we_lack_is_refused_on_loading(store, commit, metadata):
-    commit(store, 0, NEEDS_VECTORS, metadata)
-    with pytest.raises(UnsupportedTableFeature, match="deletionVectors"):
+    commit(store, 0, NEEDS_MORE, metadata)
+    with pytest.raises(UnsupportedTableFeature, match="catalogManaged"):
         load(store)
 
 
@@ -271,7 +271,7 @@ def test_refresh_reads_the_new_entries_and_lists_nothing(created, commit, add):
 
 def test_refresh_refuses_a_table_that_now_needs_what_we_lack(created, commit):
     snapshot = load(created)
-    commit(created, 1, NEEDS_VECTORS)
+    commit(created, 1, NEEDS_MORE)
     with pytest.raises(UnsupportedTableFeature):
         refresh(created, snapshot)
 

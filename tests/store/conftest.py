@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.modelled_s3 import ModelledS3
+from tests.conftest import run_server
+from tests.servers.one_mechanism import MECHANISMS, start_one_mechanism
+from tests.servers.start import S3Server
+from tests.servers.start_other import OTHER_STARTERS
 from tests.store.scripted import ScriptedServer
 
 
@@ -23,3 +28,42 @@ def _no_ambient_settings(
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def localbucket(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[S3Server]:
+    """LocalBucket, which honours If-None-Match alone."""
+    start = OTHER_STARTERS["localbucket"]
+    yield from run_server("localbucket", start, pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def nanio(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[S3Server]:
+    """nanio, which ignores every condition."""
+    yield from run_server("nanio", OTHER_STARTERS["nanio"], pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def s3rver(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[S3Server]:
+    """S3rver, which ignores every condition."""
+    yield from run_server("s3rver", OTHER_STARTERS["s3rver"], pytestconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=MECHANISMS[:-1])
+def one_mechanism(request: pytest.FixtureRequest) -> Iterator[tuple[str, ModelledS3]]:
+    """An S3 that honours one way only to create if absent, and the name of that."""
+    with start_one_mechanism(request.param) as server:
+        yield request.param, server
+
+
+@pytest.fixture(scope="session")
+def no_mechanism() -> Iterator[ModelledS3]:
+    """An S3 that ignores every condition."""
+    with start_one_mechanism("none") as server:
+        yield server

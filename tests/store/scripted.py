@@ -43,6 +43,8 @@ class ScriptedServer:
         self._answers.extend(Answer(a) if isinstance(a, int) else a for a in answers)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if "Expect" in request.headers and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         seen = Seen(
             request.method,
             str(request.rel_url),

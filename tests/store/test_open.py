@@ -1,13 +1,15 @@
 """URLs, and what opening them imports."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
-from atomic_manifest.errors import InvalidPath, InvalidStorageOption
-from atomic_manifest.store import ObjectStore, open_store
+from atomic_manifest.errors import InvalidPath, InvalidStorageOption, UnsupportedByStore
+from atomic_manifest.store import IfAbsent, ObjectStore, open_async_store, open_store
 from atomic_manifest.store.open import open_driver
 
 KEYS = {"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:9"}
@@ -58,7 +60,18 @@ def test_one_memory_name_is_one_store_in_the_process():
 
 
 @pytest.mark.parametrize(
-    "url", ["http://host/x", "s3://", "s3:///key", "s3://KEY:SECRET@bucket/x", "file://host/x"]
+    "url",
+    [
+        "nonsense://host/x",
+        "s3://",
+        "s3:///key",
+        "s3://KEY:SECRET@bucket/x",
+        "file://host/x",
+        "https://KEY:SECRET@host/x",
+        "https://host/x?signature=SECRET",
+        "https:///x",
+        "simplecache::s3://bucket/SECRET",
+    ],
 )
 def test_url_that_names_no_store_is_refused(url):
     with pytest.raises(InvalidPath) as raised:
@@ -70,6 +83,68 @@ def test_url_that_names_no_store_is_refused(url):
 def test_options_of_other_stores_are_refused(url):
     with pytest.raises(InvalidStorageOption, match="'key'"):
         open_store(url, {"key": "x"})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tokenn": "SECRET"}, "'tokenn' is not known"),
+        ({"auth": "SECRET", "token": "SECRET2"}, "'auth' contradicts"),
+        ({"auth": ("a", "b", "SECRET")}, "'auth' must be user and password"),
+        ({"auth": ("us:er", "SECRET")}, "colon"),
+        ({"password": "SECRET"}, "'password' needs a username"),
+        ({"headers": "SECRET"}, "'headers' must map"),
+        ({"headers": {"X-Key": "SECRET\n"}}, "'headers' must be printable"),
+        ({"timeout": "SECRET"}, "'timeout' must be a number"),
+        ({"connect_timeout": 0}, "'connect_timeout' must be a number"),
+        ({"ca_bundle": 7}, "'ca_bundle' must be printable"),
+    ],
+)
+def test_options_that_http_cannot_have_are_refused_without_their_values(options, message):
+    with pytest.raises(InvalidStorageOption, match=message) as raised:
+        open_store("https://host/x", options)
+    assert "SECRET" not in str(raised.value)
+
+
+def test_options_of_http_are_sent(scripted):
+    options = {"headers": {"X-Key": "k"}, "username": "u", "password": "pü", "timeout": 5}
+    open_store(f"{scripted.url}/x", options).delete("k")
+    told = scripted.requests[-1].headers
+    assert (told["x-key"], told["authorization"]) == ("k", "Basic dTpww7w=")
+    open_store(f"{scripted.url}/x", {"bearer_token": "t"}).delete("k")
+    assert scripted.requests[-1].headers["authorization"] == "Bearer t"
+
+
+def test_other_urls_are_opened_by_fsspec(tmp_path):
+    assert open_store(f"local://{tmp_path}").url == tmp_path.as_uri()
+    with pytest.raises(InvalidStorageOption, match="ftp://") as raised:
+        open_store("ftp://SECRET@127.0.0.1:9/x", {"timeout": 1})
+    assert "SECRET" not in str(raised.value)
+    assert raised.value.__context__ is None
+
+
+def test_url_whose_package_is_missing_is_refused_by_name(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    monkeypatch.delitem(sys.modules, "fsspec.implementations.sftp", raising=False)
+    with pytest.raises(UnsupportedByStore, match="sftp://"):
+        open_store("sftp://host/x")
+
+
+def test_options_of_a_filesystem_that_is_open_are_refused(tmp_path):
+    files = fsspec.filesystem("file")
+    open_store(tmp_path, {"conditional_put": "assume", "key": None}, filesystem=files)
+    with pytest.raises(InvalidStorageOption, match="'key'"):
+        open_store(tmp_path, {"key": "x"}, filesystem=files)
+
+
+def test_asynchronous_store_is_of_the_same_place(tmp_path):
+    async def use():
+        async with open_async_store(tmp_path) as store:
+            await store.put("k", b"x", when=IfAbsent())
+            return store.url
+
+    assert asyncio.run(use()) == tmp_path.as_uri()
+    assert open_store(tmp_path).get("k").data == b"x"
 
 
 def test_configuration_that_the_sdk_refuses_is_refused_without_its_text():
@@ -92,7 +167,7 @@ def test_importing_the_store_loads_no_sdk_and_no_arrow():
         "from atomic_manifest.store import open_store\n"
         "open_store('memory://x'), open_store('/tmp')\n"
         "heavy = {'obstore', 'botocore', 'boto3', 'aiobotocore', 's3fs', 'fsspec', 'pyarrow',"
-        " 'pandas', 'numpy', 'pytest', 'asyncio'}\n"
+        " 'pandas', 'numpy', 'pytest', 'asyncio', 'urllib3', 'aiohttp', 'gcsfs', 'adlfs'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from atomic_manifest.errors import InvalidStorageOption
-from atomic_manifest.store.credentials import RefreshedKeys
-from atomic_manifest.store.options_cloud import read_azure_options, read_gcs_options
-from atomic_manifest.store.options_s3 import read_s3_options
+from atomic_manifest.store.options.cloud import read_azure_options, read_gcs_options
+from atomic_manifest.store.options.s3 import read_s3_options
+from atomic_manifest.store.remote.credentials import RefreshedKeys
 from atomic_manifest.testing import FakeEnv
 
 SECRET = "sUpErSeCrEt"

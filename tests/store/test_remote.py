@@ -112,11 +112,17 @@ def test_conditions_are_sent_as_rfc_9110_headers(s3, scripted):
     assert overwrite["x-amz-meta-a-b"] == "c"
 
 
-@pytest.mark.parametrize("when", [IfMatch.ANY, IfMatch("a", "b")])
-def test_conditions_that_obstore_cannot_express_are_refused_unsent(s3, scripted, when):
-    with pytest.raises(errors.UnsupportedByStore, match=r"^k: "):
-        s3.put("k", b"x", when=when)
+def test_several_tags_are_refused_unsent(s3, gcs, azure, scripted):
+    for driver in (s3, gcs, azure):
+        with pytest.raises(errors.UnsupportedByStore, match=r"^k: .* only one ETag can"):
+            driver.put("k", b"x", when=IfMatch("a", "b"))
     assert scripted.requests == []
+
+
+def test_existence_is_asked_with_an_asterisk(s3, azure, scripted):
+    for driver in (s3, azure):
+        assert isinstance(driver.put("k", b"x", when=IfMatch.ANY), Written)
+    assert [seen.headers["if-match"] for seen in scripted.requests] == ["*", "*"]
 
 
 def test_metadata_that_no_header_can_hold_is_refused_unsent(s3, scripted):

@@ -1,11 +1,13 @@
 """Uploads: one request when small, parts when large, visible only when closed."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from atomic_manifest import errors
-from atomic_manifest.store import ObjectStore
+from atomic_manifest.store import IfAbsent, IfMatch, ObjectStore
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.open import open_driver
@@ -117,3 +119,102 @@ def test_upload_that_cannot_be_finished_raises_and_leaves_nothing():
         upload.close()
     assert upload.closed
     assert list(inner.list()) == []
+
+
+# --- conditional uploads
+
+
+def faulty(number, fault):
+    """A store whose uploads meet a fault; 0 is their start, 1 their end."""
+    return ObjectStore(CountingDriver(FaultyDriver(MemoryDriver(), {number: fault})), env=FakeEnv())
+
+
+def write(store, size, **options):
+    with store.upload("k", part_size=4, **options) as upload:
+        upload.write(b"x" * size)
+    return upload.meta
+
+
+@pytest.mark.parametrize("size", [2, 11])
+def test_condition_is_evaluated_when_the_upload_is_closed(size):
+    store = ObjectStore(MemoryDriver())
+    upload = store.upload("k", when=IfAbsent(), part_size=4, metadata={"mine": "1"})
+    upload.write(b"x" * size)
+    etag = store.put("k", b"theirs").etag
+    with pytest.raises(errors.AlreadyExists) as raised:
+        upload.close()
+    assert (raised.value.current_etag, upload.closed) == (etag, True)
+    assert store.get("k").data == b"theirs"
+    meta = write(store, size, when=IfMatch(etag), metadata={"mine": "1"})
+    assert meta == store.head("k")
+    assert (meta.size, meta.metadata["mine"]) == (size, "1")
+    with pytest.raises(errors.PreconditionFailed):
+        write(store, size, when=IfMatch(etag))
+
+
+def test_lost_answer_at_the_end_is_settled_by_one_look():
+    store = faulty(1, Fault.LOST_AFTER)
+    meta = write(store, 11, when=IfAbsent())
+    assert meta == store.head("k")
+    assert methods(store) == ["start_upload", "head", "head"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.LOST_BEFORE, errors.WriteOutcomeUnknown),
+        (Fault.ERROR_500, errors.WriteOutcomeUnknown),
+        (Fault.CONFLICT_409, errors.Conflict409),
+        (Fault.THROTTLED_429, errors.StoreUnavailable),
+    ],
+)
+def test_upload_that_did_not_land_is_not_repeated(fault, error):
+    store = faulty(1, fault)
+    with pytest.raises(errors.StoreError) as raised:
+        write(store, 11, when=IfAbsent())
+    assert type(raised.value) is error
+    assert list(store.list()) == []
+    assert store.env.slept == []
+
+
+@pytest.mark.parametrize("theirs", [None, {"atomic-manifest-write": "f" * 32}])
+@pytest.mark.parametrize("same", [True, False])
+def test_unanswered_end_behind_which_there_is_anothers_object(theirs, same):
+    store = faulty(1, Fault.LOST_BEFORE)
+    upload = store.upload("k", when=IfAbsent(), part_size=4)
+    upload.write(b"x" * 11)
+    store.driver.inner.inner.put("k", b"x" * 11 if same else b"theirs", metadata=theirs)
+    told = theirs is not None or not same
+    with pytest.raises(errors.AlreadyExists if told else errors.WriteOutcomeUnknown):
+        upload.close()
+
+
+def test_unanswered_end_is_unknown_if_the_look_fails_too():
+    driver = FaultyDriver(MemoryDriver(), lambda n, _r: Fault.LOST_AFTER if n else None)
+    with pytest.raises(errors.WriteOutcomeUnknown):
+        write(ObjectStore(driver, env=FakeEnv()), 11, when=IfAbsent())
+
+
+def test_etag_that_the_end_does_not_tell_is_looked_up():
+    class Silent(MemoryDriver):
+        def start_upload(self, *args, **options):
+            upload = super().start_upload(*args, **options)
+            finish = upload.finish
+
+            def silent():
+                outcome = finish()
+                return replace(outcome, meta=replace(outcome.meta, etag=None))
+
+            upload.finish = silent
+            return upload
+
+    store = ObjectStore(CountingDriver(Silent()), multipart_threshold=4)
+    assert write(store, 11, when=IfAbsent()) == store.head("k")
+    assert store.put("l", b"x" * 11) == store.head("l")
+    assert write(store, 11).etag is None
+
+
+@pytest.mark.parametrize("options", [{"part_size": 0}, {"max_in_flight": 0}])
+def test_upload_with_senseless_bounds_is_refused(options):
+    with pytest.raises(errors.InvalidRequest):
+        ObjectStore(MemoryDriver()).upload("k", **options)

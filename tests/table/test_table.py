@@ -301,8 +301,8 @@ def test_a_txn_of_the_commit_that_created_the_table_first_is_recognised(monkeypa
     url = "memory://created-first-with-txn"
     real = table_module.open_store
 
-    def racing(url, options=None, *, env=None):
-        store = real(url, options)
+    def racing(url, options=None, **given):
+        store = real(url, options, **given)
         act = lambda: monkeypatch.undo() or am.append(url, rows(1), txn=("job", 1))  # noqa: E731
         return am.store.ObjectStore(CreatesFirst(store.driver, act))
 

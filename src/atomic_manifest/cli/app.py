@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from atomic_manifest.cli.demo.command import DemoOptions, run_demo
+from atomic_manifest.cli.probe import ROUNDS, run_probe
 from atomic_manifest.env import SYSTEM
 from atomic_manifest.errors import AtomicManifestError
 from atomic_manifest.version import VERSION
@@ -67,6 +68,35 @@ def demo(
         console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
         raise typer.Exit(_USAGE_ERROR) from None
     if not verified:
+        raise typer.Exit(1)
+
+
+@app.command()
+def probe(
+    url: Annotated[str, typer.Argument(help="Where to probe: s3://bucket/folder, a path.")],
+    storage_option: Annotated[
+        list[str] | None,
+        typer.Option("--storage-option", "-o", metavar="NAME=VALUE", help="May be repeated."),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Races of each check, at most; more find rarer failures.")
+    ] = ROUNDS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's flag
+) -> None:
+    """Race writers on a store to learn which conditional requests it does atomically.
+
+    Exit code 0: safe for tables; 1: not safe; 2: it could not be probed. Keys below a prefix of the
+    probe's own are written and removed.
+    """
+    options = dict(_pair(text) for text in storage_option or ())
+    try:
+        safe = run_probe(
+            url, options, rounds=rounds, as_json=as_json, console=Console(), env=SYSTEM
+        )
+    except AtomicManifestError as error:
+        Console(stderr=True).print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        raise typer.Exit(_USAGE_ERROR) from None
+    if not safe:
         raise typer.Exit(1)
 
 

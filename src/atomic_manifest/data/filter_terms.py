@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log.predicate import Comparison, In, IsNull, Not, Operator, Predicate, Scalar
-from atomic_manifest.log.schema import is_variant, to_delta
+from atomic_manifest.log.schema import TYPE_CHANGES, is_variant, to_delta
 
 Path: TypeAlias = tuple[str, ...]
 _Limit: TypeAlias = Literal["above", "below"]
@@ -63,7 +63,9 @@ def _walk(fields: Iterable[pa.Field], path: Path) -> Iterator[Column]:
 def type_names(schema: pa.Schema) -> dict[str, str]:
     """Delta's name of the type of every column of a primitive type, by dotted name.
 
-    Names that more than one column has are left out: nothing can be said of them.
+    Left out, for nothing can be said of them, are names that more than one column has, and columns that
+    were `float` before they were `double`: statistics that say 1.1 of a file of the narrower type mean
+    a value that is a little greater.
     """
     known = columns(schema)
     found = _type_names(json.loads(to_delta(schema))["fields"], ())
@@ -74,9 +76,17 @@ def _type_names(fields: Iterable[Any], path: Path) -> Iterator[tuple[str, str]]:
     for field in fields:
         here, node = (*path, field["name"]), field["type"]
         if isinstance(node, str):
-            yield ".".join(here), node
+            if not _was_float(field):
+                yield ".".join(here), node
         elif node["type"] == "struct":
             yield from _type_names(node["fields"], here)
+
+
+def _was_float(field: Mapping[str, Any]) -> bool:
+    changes = field["metadata"].get(TYPE_CHANGES)
+    if not isinstance(changes, list):
+        return False
+    return any(isinstance(each, dict) and each.get("fromType") == "float" for each in changes)
 
 
 class Terms:

@@ -41,7 +41,14 @@ from atomic_manifest.log.predicate import (
     Predicate,
 )
 
-__all__ = ["Filter", "predicate_expression", "to_expression", "to_predicate", "type_names"]
+__all__ = [
+    "Filter",
+    "columns_in",
+    "predicate_expression",
+    "to_expression",
+    "to_predicate",
+    "type_names",
+]
 
 Filter: TypeAlias = pc.Expression | str | list[Any] | None
 """SQL-like text (see `filter_text`); or tuples `(column, op, value)` in disjunctive normal form: a list
@@ -206,6 +213,22 @@ def _array(values: tuple[Any, ...], column: Column, name: str) -> pa.Array:
         return pa.array(values, column.type)
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         raise InvalidFilter(f"column {name!r} of type {column.type}: {error}") from error
+
+
+def columns_in(expression: pc.Expression, schema: pa.Schema) -> frozenset[str]:
+    """The top-level columns of `schema` that an expression looks at, or more of them."""
+    found: dict[str, pa.Field] = {}
+    while True:
+        try:
+            pa.schema(list(found.values())).empty_table().filter(expression)
+        except (ValueError, TypeError, LookupError, NotImplementedError) as error:
+            missing = _MISSING.search(str(error))
+            name = missing["name"] if missing else None
+            if name is None or name in found or name not in schema.names:
+                return frozenset(schema.names)
+            found[name] = schema.field(name)
+        else:
+            return frozenset(found)
 
 
 def _check(expression: pc.Expression, schema: pa.Schema) -> None:

@@ -12,19 +12,16 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from atomic_manifest.data.conform import conform
 from atomic_manifest.data.filter_terms import Terms
 from atomic_manifest.data.filters import predicate_expression
-from atomic_manifest.data.reader import to_dataset
+from atomic_manifest.data.reader import batches_by_file, to_dataset
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.predicate import Everything, Predicate, columns_of
 from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
-
-_FILE = "__filename"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +94,10 @@ def tally_where(
         return tally
     raw = {decode_file_path(path, version=snapshot.version): path for path in _paths(files)}
     expression = predicate_expression(predicate, snapshot.schema)
-    dataset: ds.Dataset = to_dataset(store, snapshot, only=files)
-    for batch in dataset.to_batches(columns=[*_roots(predicate, snapshot), _FILE]):
-        _count(tally.rows, batch.column(_FILE), raw)
-        _count(tally.matching, _filtered(batch, expression).column(_FILE), raw)
+    columns = _roots(predicate, snapshot)
+    for path, batch in batches_by_file(store, snapshot, files, columns):
+        tally.rows[raw[path]] += batch.num_rows
+        tally.matching[raw[path]] += _filtered(batch, expression).num_rows
     return tally
 
 
@@ -132,8 +129,3 @@ def _roots(predicate: Predicate, snapshot: Snapshot) -> list[str]:
 
 def _filtered(batch: pa.RecordBatch, expression: pc.Expression) -> pa.Table:
     return pa.Table.from_batches([batch]).filter(expression)
-
-
-def _count(counter: Counter[str], names: pa.Array, raw: dict[str, str]) -> None:
-    for found in pc.value_counts(names).to_pylist():
-        counter[raw[found["values"]]] += found["counts"]

@@ -9,7 +9,7 @@ interrupt) comes through after open uploads were aborted and finished files dele
 be cleaned up is said in a note on it, and is never named by a log.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -23,6 +23,7 @@ from atomic_manifest.data.sink import ParquetSink, WrittenFile
 from atomic_manifest.env import Env
 from atomic_manifest.log import partition, path, stats
 from atomic_manifest.log.actions import Add
+from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping
 from atomic_manifest.store.object_store import ObjectStore
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -55,6 +56,7 @@ def write_files(
     file_prefix: str,
     options: WriteOptions,
     env: Env,
+    mapping: ColumnMapping = NO_MAPPING,
     name: Callable[[int], str] | None = None,
     progress: Progress | None = None,
 ) -> StagedFiles:
@@ -68,6 +70,7 @@ def write_files(
         file_prefix: Makes file names unique, e.g. the commit id.
         options: See `WriteOptions`.
         env: Gives the files' modification time.
+        mapping: What files and log call the table's columns.
         name: The file name for a sequence number; `part-00000-<file_prefix>.parquet` by default. Never
             twice the same in a table's life: a file that is there is replaced, and on failure deleted.
         progress: See `Progress`.
@@ -83,7 +86,8 @@ def write_files(
     staging = _Staging(
         store,
         file_schema(schema, partition_by),
-        tuple(partition_by),
+        {column: mapping.physical_name(schema.field(column)) for column in partition_by},
+        mapping,
         name or (lambda sequence: f"part-{sequence:05}-{file_prefix}.parquet"),
         options,
     )
@@ -113,6 +117,17 @@ class _File:
         self.written = self.sink.close()
 
 
+def _stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The same rows under the names that files have for the columns, at any depth."""
+    if batch.schema.equals(schema):
+        return batch
+    columns = [
+        column if column.type == field.type else column.view(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 class _Staging:
     """The files of one `write_files` call."""
 
@@ -120,14 +135,17 @@ class _Staging:
         self,
         store: ObjectStore,
         schema: pa.Schema,
-        partition_by: tuple[str, ...],
+        partition_by: Mapping[str, str],
+        mapping: ColumnMapping,
         name: Callable[[int], str],
         options: WriteOptions,
     ) -> None:
         self.rows = 0
         self._store = store
-        self._schema = schema
-        self._partition_by = partition_by
+        self._names = schema.names
+        self._schema = mapping.physical(schema)
+        self._columns = tuple(partition_by)
+        self._partition_by = tuple(partition_by.values())
         self._name = name
         self._options = options
         self._files: list[_File] = []
@@ -140,8 +158,8 @@ class _Staging:
         return sum(file.written.size for file in self._files if file.written is not None)
 
     def take(self, batch: pa.RecordBatch) -> None:
-        for values, part in split(batch, self._partition_by):
-            self._write(values, part.select(self._schema.names))
+        for values, part in split(batch, self._columns):
+            self._write(values, _stored(part.select(self._names), self._schema))
         self.rows += batch.num_rows
         self._spill()
 

@@ -30,11 +30,11 @@ from typing import Any
 
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - counted from with and without zone
 _MICROSECOND = dt.timedelta(microseconds=1)
-_CUT_MICROSECONDS = 999
-_CUT_BYTES = 32
-_REPLACEMENT = "\ufffd"
+CUT_MICROSECONDS = 999
+CUT_BYTES = 32
+REPLACEMENT = "\ufffd"
 _LAST_CODE_POINT = 0x10FFFF
-_FLOAT_DIGITS = 15
+FLOAT_DIGITS = 15
 _FLOAT_ERROR = Decimal(2) ** -51
 _CAP = (Decimal(2**63 - 1), Decimal("9.223372036854776e18"))  # exact, and as a 64-bit float
 _WIDE = 100
@@ -219,9 +219,9 @@ def _ordered(read: Callable[[Any], float]) -> Callable[[Any], float]:
 
 def _high_text(value: Any) -> tuple[str, bool]:
     text = str(_exactly(str)(value))
-    if len(text.encode()) < _CUT_BYTES and not text.endswith(_REPLACEMENT):
+    if len(text.encode()) < CUT_BYTES and not text.endswith(REPLACEMENT):
         return text, False
-    prefix = text.rstrip(_REPLACEMENT)[:-1].rstrip(chr(_LAST_CODE_POINT))
+    prefix = text.rstrip(REPLACEMENT)[:-1].rstrip(chr(_LAST_CODE_POINT))
     if not prefix:
         raise ValueError
     return prefix[:-1] + chr(ord(prefix[-1]) + 1), True
@@ -254,7 +254,7 @@ def _wall_clock(value: Any) -> int:
 def _low_time(read: Callable[[Any], int]) -> Callable[[Any], int]:
     def low(value: Any) -> int:
         time = read(value)
-        return time - _CUT_MICROSECONDS if time < 0 and time % 1000 == 0 else time
+        return time - CUT_MICROSECONDS if time < 0 and time % 1000 == 0 else time
 
     return low
 
@@ -262,7 +262,7 @@ def _low_time(read: Callable[[Any], int]) -> Callable[[Any], int]:
 def _high_time(read: Callable[[Any], int]) -> Callable[[Any], tuple[int, bool]]:
     def high(value: Any) -> tuple[int, bool]:
         time = read(value)
-        return (time + _CUT_MICROSECONDS if time % 1000 == 0 else time), False
+        return (time + CUT_MICROSECONDS if time % 1000 == 0 else time), False
 
     return high
 
@@ -276,7 +276,7 @@ def _decimal_kind(precision: int, scale: int) -> _Kind:
 
     def widened(value: Any, sign: int) -> Decimal:
         bound = number(value)
-        if precision <= _FLOAT_DIGITS:
+        if precision <= FLOAT_DIGITS:
             return bound
         if _CAP[0] <= abs(bound) <= _CAP[1]:
             raise ValueError

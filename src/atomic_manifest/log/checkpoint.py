@@ -1,81 +1,45 @@
-"""Writing checkpoints (protocol, "Checkpoints", V1 spec, classic naming).
+"""Writing checkpoints: classic ones, or V2 ones with sidecars where the table asks for them.
 
 Invariants: a checkpoint loses nothing of the state: every field of the adds, tombstones until they
-expire, transactions with their times. It is created if absent, so racing writers do no harm, and
-`_last_checkpoint` only ever moves forward. Rows that are no file actions come first in a row group of
-their own, so that opening a table reads little; file actions follow in groups of `ROWS_PER_GROUP`.
+expire, transactions with their times, domains. It appears whole or not at all, under a name that nobody
+else writes (V2) or if absent (classic). A classic one that is there is left alone if it can be read, and
+replaced if it cannot. `_last_checkpoint` only ever moves forward. What the last checkpoint holds is
+streamed into the new one (`checkpoint_rows`).
 
 Error semantics: a lost race is no error. A table that needs more of its writers than we know is
 refused (`UnsupportedTableFeature`), for its checkpoint might have to hold what we would drop.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
 
-import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from atomic_manifest.errors import AlreadyExists, Conflict409, NotFound, PreconditionFailed
-from atomic_manifest.log.actions import Metadata, Protocol, Txn
-from atomic_manifest.log.columns import DELETION_VECTOR, FILES, TOMBSTONES, camel_case
+from atomic_manifest.errors import (
+    CorruptLog,
+    DataError,
+    NotFound,
+    PreconditionFailed,
+    UnsupportedByStore,
+)
+from atomic_manifest.log.checkpoint_file import write_file
+from atomic_manifest.log.checkpoint_reader import Checkpoint, verify
+from atomic_manifest.log.checkpoint_rows import FileRows, Totals, counted
+from atomic_manifest.log.checkpoint_schema import V1, AddColumns, head_actions, rows_of, schema
+from atomic_manifest.log.checkpoint_v2 import write_v2
 from atomic_manifest.log.entry import LOG_FOLDER
 from atomic_manifest.log.features import check_writable
-from atomic_manifest.log.segment import HINT_PATH, Hint
+from atomic_manifest.log.hint import Hint, move_hint
+from atomic_manifest.log.replay import Replay
+from atomic_manifest.log.retention import deleted_file_retention_ms
+from atomic_manifest.log.segment import CheckpointFiles
 from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.stats_columns import partition_type, statistics_type
 from atomic_manifest.store.conditions import Condition, IfAbsent, IfMatch
 from atomic_manifest.store.object_store import ObjectStore
 
-ROWS_PER_GROUP = 50_000
-
-_TEXT = pa.string()
-_TEXT_MAP = pa.map_(_TEXT, _TEXT)
-
-
-def _in_camel_case(type_: pa.DataType) -> pa.DataType:
-    if not pa.types.is_struct(type_):
-        return type_
-    return pa.struct([(camel_case(field.name), _in_camel_case(field.type)) for field in type_])
-
-
-SCHEMA = pa.schema(
-    [
-        (
-            "txn",
-            pa.struct([("appId", _TEXT), ("version", pa.int64()), ("lastUpdated", pa.int64())]),
-        ),
-        ("add", _in_camel_case(pa.struct(list(FILES)))),
-        ("remove", _in_camel_case(pa.struct(list(TOMBSTONES)))),
-        (
-            "metaData",
-            pa.struct(
-                [
-                    ("id", _TEXT),
-                    ("name", _TEXT),
-                    ("description", _TEXT),
-                    ("format", pa.struct([("provider", _TEXT), ("options", _TEXT_MAP)])),
-                    ("schemaString", _TEXT),
-                    ("partitionColumns", pa.list_(_TEXT)),
-                    ("createdTime", pa.int64()),
-                    ("configuration", _TEXT_MAP),
-                ]
-            ),
-        ),
-        (
-            "protocol",
-            pa.struct(
-                [
-                    ("minReaderVersion", pa.int32()),
-                    ("minWriterVersion", pa.int32()),
-                    ("readerFeatures", pa.list_(_TEXT)),
-                    ("writerFeatures", pa.list_(_TEXT)),
-                ]
-            ),
-        ),
-    ]
-)
-"""The columns of a checkpoint of ours (protocol, "Checkpoint Schema")."""
+_POLICY = "delta.checkpointPolicy"
+_AS_TEXT = "delta.checkpoint.writeStatsAsJson"
+_AS_COLUMNS = "delta.checkpoint.writeStatsAsStruct"
 
 
 def checkpoint_path(version: int) -> str:
@@ -83,8 +47,11 @@ def checkpoint_path(version: int) -> str:
     return f"{LOG_FOLDER}/{version:020}.checkpoint.parquet"
 
 
-def write_checkpoint(store: ObjectStore, snapshot: Snapshot) -> None:
+def write_checkpoint(store: ObjectStore, snapshot: Snapshot) -> Totals | None:
     """Write the checkpoint of a snapshot's version, unless there is one, and point the hint to it.
+
+    Returns:
+        What is in it; None if there was one already.
 
     Raises:
         UnsupportedTableFeature: See `features.check_writable`; nothing was written.
@@ -92,89 +59,95 @@ def write_checkpoint(store: ObjectStore, snapshot: Snapshot) -> None:
         StoreError: The store failed; the table is as good as before.
     """
     check_writable(snapshot.protocol, snapshot.metadata)
-    files, tombstones = snapshot.files(), snapshot.tombstones()
-    data = _encode(snapshot, files, tombstones)
-    try:
-        store.put(checkpoint_path(snapshot.version), data, when=IfAbsent())
-    except AlreadyExists:
-        return
-    _move_hint(
-        store,
-        Hint(
-            version=snapshot.version,
-            size=2 + len(snapshot.transactions) + files.num_rows + tombstones.num_rows,
-            size_in_bytes=len(data),
-            num_of_add_files=files.num_rows,
-        ),
+
+    def write(replay: Replay) -> Totals | None:
+        try:
+            return _write(store, snapshot, replay, typed_partitions=True)
+        except DataError:  # a partition value that its column cannot hold
+            return _write(store, snapshot, replay, typed_partitions=False)
+
+    return snapshot.reading(write)
+
+
+def _write(
+    store: ObjectStore, snapshot: Snapshot, replay: Replay, *, typed_partitions: bool
+) -> Totals | None:
+    rows = _rows(store, snapshot, replay, typed_partitions=typed_partitions)
+    if _is_v2(snapshot):
+        return write_v2(store, snapshot, rows)
+    return _write_classic(store, snapshot, rows)
+
+
+def _is_v2(snapshot: Snapshot) -> bool:
+    asked = snapshot.configuration.get(_POLICY, "classic").lower() == "v2"
+    return asked and "v2Checkpoint" in (snapshot.protocol.reader_features or ())
+
+
+def _rows(
+    store: ObjectStore, snapshot: Snapshot, replay: Replay, *, typed_partitions: bool
+) -> FileRows:
+    configuration = snapshot.configuration
+    partitioned, mapping = snapshot.partition_columns, snapshot.column_mapping
+    statistics = partitions = None
+    by = pa.struct([])
+    if typed_partitions:
+        by = partition_type(snapshot.schema, partitioned, mapping)
+    if configuration.get(_AS_COLUMNS, "true").lower() == "true":
+        statistics = statistics_type(snapshot.schema, partitioned, mapping, configuration)
+        partitions = by if by.num_fields else None
+    text = configuration.get(_AS_TEXT, "true").lower() == "true"
+    return FileRows(
+        base=replay.base.reopened() if replay.base else None,
+        actions=replay.newest_actions(),
+        columns=AddColumns(text, statistics, partitions),
+        partitions=by,
+        oldest=int(store.env.now() * 1000) - deleted_file_retention_ms(configuration),
     )
 
 
-def _encode(snapshot: Snapshot, files: pa.Table, tombstones: pa.Table) -> memoryview:
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
-        writer.write_table(pa.Table.from_pylist(list(_head(snapshot)), schema=SCHEMA))
-        for name, table in (("add", files), ("remove", tombstones)):
-            for start in range(0, table.num_rows, ROWS_PER_GROUP):
-                writer.write_table(_action_rows(name, table.slice(start, ROWS_PER_GROUP)))
-    return memoryview(sink.getvalue())
-
-
-def _head(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    yield {"protocol": _row(snapshot.protocol, "protocol")}
-    yield {"metaData": _row(snapshot.metadata, "metaData")}
-    yield from ({"txn": _row(txn, "txn")} for txn in snapshot.transactions)
-
-
-def _row(action: Protocol | Metadata | Txn, name: str) -> Any:
-    return _as_arrow(msgspec.to_builtins(action), SCHEMA.field(name).type)
-
-
-def _as_arrow(value: Any, type_: pa.DataType) -> Any:
-    """A value in the form Arrow takes it for a type: maps as pairs, at any depth of structs."""
-    if value is None:
+def _write_classic(store: ObjectStore, snapshot: Snapshot, rows: FileRows) -> Totals | None:
+    path = checkpoint_path(snapshot.version)
+    condition = _condition(store, path, snapshot.version)
+    if condition is None:
         return None
-    if pa.types.is_map(type_):
-        return list(value.items())
-    if pa.types.is_struct(type_):
-        return {field.name: _as_arrow(value.get(field.name), field.type) for field in type_}
-    return value
-
-
-def _action_rows(name: str, table: pa.Table) -> pa.Table:
-    columns: Sequence[pa.Array] = [
-        _renamed(column.combine_chunks(), SCHEMA.field(name).type.field(index).type)
-        for index, column in enumerate(table.columns)
-    ]
-    structs = pa.StructArray.from_arrays(columns, fields=list(SCHEMA.field(name).type))
-    return pa.Table.from_arrays(
-        [structs if field.name == name else pa.nulls(len(structs), field.type) for field in SCHEMA],
-        schema=SCHEMA,
+    names = schema(V1, rows.columns)
+    head = rows_of(
+        head_actions(snapshot.protocol, snapshot.metadata, snapshot.transactions, snapshot.domains),
+        names,
     )
 
+    def put(when: Condition | None) -> tuple[int, int, Totals]:
+        totals = Totals()
+        written = write_file(store, path, names, head, _actions(rows, totals), when=when)
+        return written.rows, written.size, totals
 
-def _renamed(array: pa.Array, type_: pa.DataType) -> pa.Array:
-    if array.type != DELETION_VECTOR:
-        return array
-    children = [array.field(index) for index in range(array.type.num_fields)]
-    return pa.StructArray.from_arrays(children, fields=list(type_), mask=array.is_null())
-
-
-def _move_hint(store: ObjectStore, hint: Hint) -> None:
-    """Let `_last_checkpoint` name a newer checkpoint. It is only a hint: losing a race is fine."""
-    when: Condition = IfAbsent()
     try:
-        current = store.get(HINT_PATH)
-        if current.meta.etag is None or _version(current.data) >= hint.version:
-            return
-        when = IfMatch(current.meta.etag)
+        count, size, totals = put(condition)
+    except PreconditionFailed:
+        return None
+    except UnsupportedByStore:  # of a large file; nobody was seen to have written it
+        count, size, totals = put(None)
+    hint = Hint(snapshot.version, size=count, size_in_bytes=size, num_of_add_files=totals.files)
+    move_hint(store, hint)
+    return totals
+
+
+def _actions(rows: FileRows, totals: Totals) -> Iterator[tuple[str, pa.Table]]:
+    for table in counted(rows.adds(), totals):
+        yield "add", table
+    for table in rows.tombstones():
+        totals.tombstones += table.num_rows
+        yield "remove", table
+
+
+def _condition(store: ObjectStore, path: str, version: int) -> Condition | None:
+    """On what a classic checkpoint may be written; None if there is one that can be read."""
+    try:
+        meta = store.head(path)
     except NotFound:
-        pass
-    with suppress(PreconditionFailed, Conflict409):
-        store.put(HINT_PATH, msgspec.json.encode(hint), when=when)
-
-
-def _version(data: bytes) -> int:
+        return IfAbsent()
     try:
-        return msgspec.json.decode(data, type=Hint).version
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return -1
+        verify(Checkpoint(store, CheckpointFiles(version, (meta,))))
+    except CorruptLog:
+        return IfMatch.ANY if meta.etag is None else IfMatch(meta.etag)
+    return None

@@ -1,36 +1,54 @@
-"""Reading a classic or multi-part checkpoint, column by column (protocol, "Checkpoint Schema").
+"""Reading a checkpoint of any kind, column by column (protocol, "Checkpoints", "Checkpoint Schema").
 
 Invariants: opening reads footers and the few rows that are not file actions; the columns of adds and
-of removes are read when first asked for, only those asked for, and only from row groups that hold
-any. Whatever columns a writer left out read as null.
+of removes are read when first asked for, only those asked for, and only from row groups that hold any.
+Whatever columns a writer left out read as null. The file actions of a checkpoint of the V2 kind are in
+its sidecars, if it names any, and those are in the table's own `_delta_log/_sidecars`, whatever their
+paths say of where that is.
 
-Error semantics: a file that is missing, is not Parquet, or has a column of another type than the
-protocol's raises `CorruptLog` naming the file. Errors of the store pass through.
+What others may use of it: `head`, `row_groups`, `adds`, `removes`, `scan` and `paths`.
+
+Error semantics: a file that is missing, is not Parquet, has a checksum that does not hold, or a column
+of another type than the protocol's raises `CorruptLog` naming the file. Errors of the store pass through.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from atomic_manifest.errors import CorruptLog, NotFound, StoreError
-from atomic_manifest.log.actions import Metadata, Protocol, Txn
+from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
+from atomic_manifest.log.checkpoint_json import JsonPart
+from atomic_manifest.log.checkpoint_parts import ParquetPart, RowGroup
 from atomic_manifest.log.columns import DELETION_VECTOR, FILES, TOMBSTONES, camel_case
 from atomic_manifest.log.entry import decode_rewritten
+from atomic_manifest.log.head import Head
+from atomic_manifest.log.hint import SidecarFile, V2Hint
 from atomic_manifest.log.parsed_stats import to_json
-from atomic_manifest.log.ranged import RangedFile
-from atomic_manifest.log.segment import CheckpointFiles
+from atomic_manifest.log.path import decode
+from atomic_manifest.log.segment import SIDECAR_FOLDER, CheckpointFiles
 from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
 
-_WHOLE = 16 * 1024 * 1024  # up to this size one GET beats several of ranges
+_T = TypeVar("_T")
 
-_HEAD_LEAVES = ("protocol.minReaderVersion", "metaData.id", "txn.appId")
+PARSED = ("partition_values_parsed", "stats_parsed")
+"""Columns of adds with typed values, which only some checkpoints have."""
+
+_HEAD = {  # of each action that is no file's, a field that it always has
+    "protocol": "minReaderVersion",
+    "metaData": "id",
+    "txn": "appId",
+    "domainMetadata": "domain",
+    "sidecar": "path",
+}
+_SCHEMAS = {"add": FILES, "remove": TOMBSTONES}
 
 
 class Checkpoint:
@@ -42,66 +60,157 @@ class Checkpoint:
 
     Attributes:
         version: The version whose state it is.
-        paths: Paths of its files.
     """
 
     def __init__(self, store: ObjectStore, files: CheckpointFiles) -> None:
         self.version = files.version
-        self.paths = files.paths
         self._store = store
-        self._metas = files.files
-        self._opened: dict[str, pq.ParquetFile] = {}
+        self._files = files
+        self._top = [_part(store, meta) for meta in files.files]
         self._whole: dict[str, pa.Table] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def head(self) -> tuple[Protocol | None, Metadata | None, Mapping[str, Txn]]:
-        """The newest protocol and metadata, and the transactions by application id."""
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of its files, without sidecars."""
+        return self._files.paths
+
+    def has_file(self, path: str) -> bool:
+        """Whether this is one of its files, or may be one of its sidecars."""
+        return self._files.has_file(path)
+
+    def reopened(self) -> "Checkpoint":
+        """The same checkpoint for a thread that scans it."""
+        return Checkpoint(self._store, self._files)
+
+    def schema_of(self, path: str) -> pa.Schema:
+        """The schema of one of its Parquet files with file actions.
+
+        Raises:
+            CorruptLog: See the module.
+        """
         with self._lock:
-            rows = [
-                row
-                for table in self._read(_head_of)
-                for row in table.to_pylist(maps_as_pydicts="strict")
-            ]
-        protocol = metadata = None
-        txns: dict[str, Txn] = {}
-        for row in rows:
-            with self._reporting(self.paths[0]):
-                if row.get("protocol"):
-                    protocol = _action(row["protocol"], Protocol)
-                if row.get("metaData"):
-                    metadata = _action(row["metaData"], Metadata)
-                if row.get("txn"):
-                    txn = msgspec.convert(_present(row["txn"]), Txn)
-                    txns[txn.app_id] = txn
-        return protocol, metadata, txns
+            part = next(part for part in self._parts if part.path == path)
+            return self._ask(part, lambda part: part.file.schema_arrow)
 
-    def adds(self, columns: Sequence[str]) -> pa.Table:
-        """The files of the table, in the given columns of `FILES`."""
-        return self._file_actions("add", FILES, columns)
+    @property
+    def sidecars(self) -> tuple[SidecarFile, ...]:
+        """The sidecars that it names. Raises as `head` does."""
+        with self._lock:
+            return self._opened[1]
+
+    def head(self) -> Head:
+        """What the table is but for its files.
+
+        Raises:
+            CorruptLog: See the module.
+        """
+        with self._lock:
+            return self._opened[0]
+
+    def row_groups(self, kind: str) -> list[RowGroup]:
+        """The groups of rows with actions of a kind, in order, to be chosen from by their statistics.
+
+        Args:
+            kind: `add` or `remove`.
+
+        Raises:
+            CorruptLog: See the module.
+        """
+        with self._lock:
+            return [group for part in self._parts for group in self._ask(part, _groups(kind))]
+
+    def adds(
+        self, columns: Sequence[str], *, keep: Callable[[RowGroup], bool] | None = None
+    ) -> pa.Table:
+        """The files of the table.
+
+        Args:
+            columns: Of `columns.FILES`.
+            keep: Which groups of rows to read; None for all.
+
+        Raises:
+            CorruptLog: See the module.
+        """
+        return self._file_actions("add", columns, keep)
 
     def removes(self) -> pa.Table:
-        """The tombstones, in the columns of `TOMBSTONES`; not those alone that have not expired."""
-        return self._file_actions("remove", TOMBSTONES, TOMBSTONES.names)
+        """The tombstones, in the columns of `columns.TOMBSTONES`; not those alone that have not expired.
 
-    def _file_actions(self, kind: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+        Raises:
+            CorruptLog: See the module.
+        """
+        return self._file_actions("remove", TOMBSTONES.names, None)
+
+    def scan(
+        self,
+        kind: str,
+        columns: Sequence[str],
+        *,
+        groups: Sequence[RowGroup] | None = None,
+        parsed: Sequence[str] = (),
+    ) -> Iterator[pa.Table]:
+        """Actions a group of rows at a time, without holding all of them. Not for several threads.
+
+        Args:
+            kind: `add` or `remove`.
+            columns: Of `columns.FILES` or `columns.TOMBSTONES`. Statistics are the JSON text that the
+                checkpoint has, null where it has typed ones only.
+            groups: Of `row_groups(kind)`; None for all.
+            parsed: Of `PARSED`: columns to add, of whatever type they have. Null if they are not there.
+
+        Raises:
+            CorruptLog: See the module.
+        """
+        wanted = pa.schema([_SCHEMAS[kind].field(name) for name in columns])
+        for group in self.row_groups(kind) if groups is None else groups:
+            with self._reporting(group.path):
+                yield from _tables(group, kind, wanted, parsed)
+
+    def _file_actions(
+        self, kind: str, columns: Sequence[str], keep: Callable[[RowGroup], bool] | None
+    ) -> pa.Table:
+        schema = _SCHEMAS[kind]
         with self._lock:
             if kind in self._whole:
                 return self._whole[kind].select(columns)
+            groups = self.row_groups(kind)
+            chosen = groups if keep is None else [group for group in groups if keep(group)]
+            parsed = ("stats_parsed",) if "stats" in columns else ()
+            scanned = self.scan(kind, columns, groups=chosen, parsed=parsed)
             wanted = pa.schema([schema.field(name) for name in columns])
-            tables = self._read(lambda file: _actions_of(file, kind, wanted))
-            table = pa.concat_tables([wanted.empty_table(), *tables])
-            if len(columns) == len(schema):
+            table = pa.concat_tables([wanted.empty_table(), *map(_with_text, scanned)])
+            if len(columns) == len(schema) and len(chosen) == len(groups):
                 self._whole[kind] = table
             return table
 
-    def _read(self, read: Callable[[pq.ParquetFile], pa.Table]) -> list[pa.Table]:
-        tables = []
-        for meta in self._metas:
-            with self._reporting(meta.path):
-                if meta.path not in self._opened:
-                    self._opened[meta.path] = _open(self._store, meta)
-                tables.append(read(self._opened[meta.path]))
-        return tables
+    @cached_property
+    def _opened(self) -> tuple[Head, tuple[SidecarFile, ...]]:
+        if self._files.contents and (found := _from_hint(self._files.contents)) is not None:
+            return found
+        rows = [row for part in self._top for row in self._ask(part, _head_rows)]
+        with self._reporting(self.paths[0]):
+            head, sidecars = _from_rows(rows)
+            if head.protocol is None or head.metadata is None:
+                raise ValueError("no `protocol` or no `metaData`")
+            return head, tuple(msgspec.convert(_present(row), SidecarFile) for row in sidecars)
+
+    @cached_property
+    def _parts(self) -> list[ParquetPart | JsonPart]:
+        """The files with file actions."""
+        if not self.sidecars:
+            return self._top
+        with self._reporting(self.paths[0]):
+            return [
+                ParquetPart(
+                    self._store, ObjectMeta(sidecar_path(sidecar.path), sidecar.size_in_bytes)
+                )
+                for sidecar in self.sidecars
+            ]
+
+    def _ask(self, part: ParquetPart | JsonPart, ask: Callable[[Any], _T]) -> _T:
+        with self._reporting(part.path):
+            return ask(part)
 
     @contextmanager
     def _reporting(self, path: str) -> Iterator[None]:
@@ -109,76 +218,124 @@ class Checkpoint:
             yield
         except NotFound as error:
             raise CorruptLog(f"{path} is missing", path=path, version=self.version) from error
-        except StoreError:
+        except (StoreError, CorruptLog):
             raise
         except (pa.ArrowException, OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
             message = f"{path} is not a checkpoint that can be read: {error}"
             raise CorruptLog(message, path=path, version=self.version) from error
 
 
-def _open(store: ObjectStore, meta: ObjectMeta) -> pq.ParquetFile:
-    if meta.size <= _WHOLE:
-        source: Any = pa.BufferReader(store.get(meta.path).data)
-    else:
-        source = pa.PythonFile(RangedFile(store, meta.path, meta.size), mode="r")
-    return pq.ParquetFile(source, pre_buffer=True, coerce_int96_timestamp_unit="us")
+def verify(checkpoint: Checkpoint) -> None:
+    """Read all of a checkpoint, a group of rows at a time.
+
+    Raises:
+        CorruptLog: A part of it is missing or damaged.
+    """
+    checkpoint.head()
+    for kind, schema in _SCHEMAS.items():
+        for _ in checkpoint.scan(kind, schema.names):
+            pass
 
 
-def _head_of(file: pq.ParquetFile) -> pa.Table:
-    groups = _groups_with(file, _HEAD_LEAVES)
-    table = file.read_row_groups(groups, columns=["protocol", "metaData", "txn"])
-    if not table.num_columns:
+def sidecar_path(text: str) -> str:
+    """Where a sidecar is, relative to the table's root.
+
+    Args:
+        text: The `path` of a `sidecar` action: a name, or the place it had when it was written.
+
+    Raises:
+        ValueError: Not a file of a folder of sidecars.
+    """
+    folder, slash, name = decode(text).rpartition("/")
+    if (
+        (slash and not folder.endswith(f"/{SIDECAR_FOLDER}"))
+        or name in ("", ".", "..")
+        or "\0" in name
+    ):
+        raise ValueError(f"a sidecar outside {SIDECAR_FOLDER}: {text!r}")
+    return f"{SIDECAR_FOLDER}/{name}"
+
+
+def _part(store: ObjectStore, meta: ObjectMeta) -> ParquetPart | JsonPart:
+    return (JsonPart if meta.path.endswith(".json") else ParquetPart)(store, meta)
+
+
+def _groups(kind: str) -> Callable[[Any], list[RowGroup]]:
+    return lambda part: part.groups(kind)
+
+
+def _head_rows(part: ParquetPart | JsonPart) -> list[dict[str, Any]]:
+    rows = part.rows_with(_HEAD)
+    return rows.to_pylist(maps_as_pydicts="strict") if isinstance(rows, pa.Table) else list(rows)
+
+
+def _from_hint(contents: V2Hint) -> tuple[Head, tuple[SidecarFile, ...]] | None:
+    """What the hint holds of a checkpoint, if that is enough to do without its top-level file."""
+    if contents.non_file_actions is None or not contents.sidecar_files:
+        return None
+    try:
+        head, _ = _from_rows(contents.non_file_actions)
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return None
+    if head.protocol is None or head.metadata is None:
+        return None
+    return head, tuple(contents.sidecar_files)
+
+
+def _from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Head, list[dict[str, Any]]]:
+    """The head, and the sidecar actions."""
+    protocol = metadata = None
+    txns: dict[str, Txn] = {}
+    domains: dict[str, DomainMetadata] = {}
+    for row in rows:
+        if found := row.get("protocol"):
+            protocol = _action(found, Protocol)
+        if found := row.get("metaData"):
+            metadata = _action(found, Metadata)
+        if found := row.get("txn"):
+            txn = msgspec.convert(_present(found), Txn)
+            txns[txn.app_id] = txn
+        if found := row.get("domainMetadata"):
+            domain = msgspec.convert(_present(found), DomainMetadata)
+            if not domain.removed:
+                domains[domain.domain] = domain
+    sidecars = [row["sidecar"] for row in rows if row.get("sidecar")]
+    return Head(protocol, metadata, txns, domains), sidecars
+
+
+def _tables(
+    group: RowGroup, kind: str, wanted: pa.Schema, parsed: Sequence[str]
+) -> Iterator[pa.Table]:
+    fields = [_protocol_name(name) for name in (*wanted.names, *parsed)]
+    for structs in group.read(kind, fields):
+        columns = {column.name: _field(structs, column) for column in wanted}
+        for name in parsed:
+            values = _field_or_none(structs, _protocol_name(name))
+            columns[name] = pa.nulls(len(structs)) if values is None else values
+        yield pa.table(columns)
+
+
+def _protocol_name(name: str) -> str:
+    """The protocol's name of a column: `stats_parsed` stays, `base_row_id` is `baseRowId`."""
+    return _PARSED_NAMES.get(name) or camel_case(name)
+
+
+_PARSED_NAMES = {
+    "partition_values_parsed": "partitionValues_parsed",
+    "stats_parsed": "stats_parsed",
+}
+
+
+def _with_text(table: pa.Table) -> pa.Table:
+    """Statistics as text where there are only typed ones; the typed ones are left out."""
+    if "stats_parsed" not in table.column_names:
         return table
-    present = [pc.is_valid(column) for column in table.columns]
-    mask = present[0]
-    for other in present[1:]:
-        mask = pc.or_(mask, other)
-    return table.filter(mask)
-
-
-def _actions_of(file: pq.ParquetFile, kind: str, wanted: pa.Schema) -> pa.Table:
-    groups = _groups_with(file, (f"{kind}.path",))
-    tables = [_actions_of_group(file, group, kind, wanted) for group in groups]
-    return pa.concat_tables([wanted.empty_table(), *tables])
-
-
-def _actions_of_group(file: pq.ParquetFile, group: int, kind: str, wanted: pa.Schema) -> pa.Table:
-    actions = _structs(file, group, kind, [camel_case(name) for name in wanted.names])
-    columns = {field.name: _field(actions, field) for field in wanted}
-    if "stats" in columns and columns["stats"].null_count:
-        parsed = _field_or_none(_structs(file, group, kind, ["stats_parsed"]), "stats_parsed")
-        if parsed is not None:
-            columns["stats"] = pc.coalesce(columns["stats"], to_json(parsed))
-    return pa.Table.from_arrays(list(columns.values()), schema=wanted)
-
-
-def _structs(file: pq.ParquetFile, group: int, kind: str, fields: Sequence[str]) -> pa.StructArray:
-    """A row group's rows that are such an action, in the fields that exist and the path."""
-    names = [f"{kind}.{field}" for field in dict.fromkeys(("path", *fields))]
-    structs = file.read_row_group(group, columns=names)[kind].combine_chunks()
-    return structs.filter(pc.is_valid(pc.struct_field(structs, "path")))
-
-
-def _groups_with(file: pq.ParquetFile, leaves: Sequence[str]) -> list[int]:
-    """Row groups in which one of the columns has a value, as far as the footer tells."""
-    metadata = file.metadata
-    positions = [
-        index
-        for index in range(metadata.num_columns)
-        if metadata.schema.column(index).path in leaves
-    ]
-
-    def holds(group: pq.RowGroupMetaData, position: int) -> bool:
-        statistics = group.column(position).statistics
-        if statistics is None or not statistics.has_null_count:
-            return True
-        return bool(statistics.null_count < group.num_rows)
-
-    return [
-        number
-        for number in range(metadata.num_row_groups)
-        if any(holds(metadata.row_group(number), position) for position in positions)
-    ]
+    position, parsed = table.column_names.index("stats"), table["stats_parsed"].combine_chunks()
+    table = table.drop_columns("stats_parsed")
+    stats = table["stats"].combine_chunks()
+    if not stats.null_count or parsed.null_count == len(parsed):
+        return table
+    return table.set_column(position, FILES.field("stats"), pc.coalesce(stats, to_json(parsed)))
 
 
 def _field_or_none(structs: pa.StructArray, name: str) -> pa.Array | None:
@@ -197,9 +354,9 @@ def _vectors(structs: pa.StructArray) -> pa.StructArray:
     return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR), mask=structs.is_null())
 
 
-def _action(row: dict[str, Any], kind: type[Any]) -> Any:
+def _action(row: Mapping[str, Any], kind: type[Any]) -> Any:
     return decode_rewritten(msgspec.json.encode(_present(row)), kind)
 
 
-def _present(row: dict[str, Any]) -> dict[str, Any]:
+def _present(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}

@@ -11,7 +11,8 @@ line. Unknown actions and unknown fields are ignored, as the protocol asks of re
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -97,7 +98,7 @@ class _Line(msgspec.Struct, rename="camel"):
 
 _LINE = msgspec.json.Decoder(_Line)
 _ENCODE = msgspec.json.Encoder()
-_Rewritten: TypeAlias = Metadata | Protocol
+_Rewritten = TypeVar("_Rewritten", Metadata, Protocol)
 
 
 def decode(data: bytes, version: int) -> Entry:
@@ -138,7 +139,7 @@ def _collect(lines: Sequence[_Line], version: int) -> Entry:
     )
 
 
-def _single(raws: list[msgspec.Raw], kind: type[Any], name: str) -> Any:
+def _single(raws: list[msgspec.Raw], kind: type[_Rewritten], name: str) -> _Rewritten | None:
     present = [raw for raw in raws if bytes(raw) not in (b"", b"null")]
     if not present:
         return None
@@ -147,13 +148,19 @@ def _single(raws: list[msgspec.Raw], kind: type[Any], name: str) -> Any:
     return decode_rewritten(present[0], kind)
 
 
-def decode_rewritten(raw: bytes | msgspec.Raw, kind: type[Any]) -> Any:
+def decode_rewritten(raw: bytes | msgspec.Raw, kind: type[_Rewritten]) -> _Rewritten:
     """Decode a `Metadata` or `Protocol`, keeping unknown fields in `extra`."""
     action = msgspec.json.decode(raw, type=kind)
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    known = _fields_of(kind)
     fields: dict[str, Any] = msgspec.json.decode(raw)
     extra = {name: value for name, value in fields.items() if name not in known}
     return msgspec.structs.replace(action, extra=extra) if extra else action
+
+
+@cache
+def _fields_of(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """The names of a struct's fields in JSON, which `msgspec` works out anew each time."""
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def _provenance(info: Mapping[str, Any] | None, name: str, kind: type[_T], absent: _T) -> _T:
@@ -200,7 +207,7 @@ def _as_line(action: Action) -> dict[str, Any]:
             return {_NAMES[type(action)]: action}
 
 
-def _with_extra(action: _Rewritten) -> dict[str, Any]:
+def _with_extra(action: Metadata | Protocol) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(action)
     fields.pop("extra", None)
     return fields | dict(action.extra or {})

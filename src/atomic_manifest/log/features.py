@@ -15,22 +15,52 @@ import pyarrow as pa
 
 from atomic_manifest.errors import CorruptLog, InvalidSchema, UnsupportedTableFeature
 from atomic_manifest.log.actions import Metadata, Protocol
+from atomic_manifest.log.column_mapping import column_mapping
 from atomic_manifest.log.entry import LOG_FOLDER
 from atomic_manifest.log.schema import is_variant, to_arrow, walk
 
 _FEATURE_READER = 3
 _FEATURE_WRITER = 7
-_COLUMN_MAPPING_READER = 2
 
-_READ = frozenset({"timestampNtz", "vacuumProtocolCheck", "columnMapping"})
-_WRITTEN = _READ | {
-    "appendOnly",
-    "invariants",
-    "checkConstraints",
-    "generatedColumns",
-    "identityColumns",
-    "changeDataFeed",
-}
+_READ = frozenset(
+    {
+        "columnMapping",
+        "deletionVectors",
+        "timestampNtz",
+        "typeWidening",
+        "typeWidening-preview",
+        "v2Checkpoint",
+        "vacuumProtocolCheck",
+        "variantType",
+        "variantType-preview",
+    }
+)
+_WRITTEN = frozenset(
+    {
+        "allowColumnDefaults",
+        "appendOnly",
+        "changeDataFeed",
+        "checkConstraints",
+        "columnMapping",
+        "deletionVectors",
+        "domainMetadata",
+        "generatedColumns",
+        "icebergCompatV1",
+        "icebergCompatV2",
+        "identityColumns",
+        "inCommitTimestamp",
+        "invariants",
+        "timestampNtz",
+        "typeWidening",
+        "typeWidening-preview",
+        "v2Checkpoint",
+        "vacuumProtocolCheck",
+    }
+)
+
+# Active, these bind writers to what ours do: they write no deletion vector, change no type, and write
+# checkpoints of the kind that the table asks for.
+_KEPT = frozenset({"columnMapping", "deletionVectors", "typeWidening", "v2Checkpoint"})
 
 _FLAGS = {
     "delta.enableChangeDataFeed": "changeDataFeed",
@@ -58,19 +88,20 @@ _VERSION_PROPERTIES = ("delta.minReaderVersion", "delta.minWriterVersion")
 
 
 def check_readable(protocol: Protocol, metadata: Metadata) -> None:
-    """Check that the table's files are what its schema says, and all there is to it.
+    """Check that we know how to read what the table's log and files hold.
 
     Raises:
-        UnsupportedTableFeature: A reader version or feature we lack, or column mapping that is on.
-        CorruptLog: Reader version 3 without a list of features.
+        UnsupportedTableFeature: A reader version or feature we lack.
+        CorruptLog: Reader version 3 without a list of features, or no such mode of column mapping.
     """
     version = protocol.min_reader_version
-    names = _column_mapping(metadata.configuration)
+    names = []
     if version > _FEATURE_READER:
         names.append(f"minReaderVersion {version}")
     if version == _FEATURE_READER:
         names += [name for name in _listed(protocol, "reader_features") if name not in _READ]
     _refuse(names, "read")
+    column_mapping(protocol, metadata)
 
 
 def check_writable(protocol: Protocol, metadata: Metadata) -> None:
@@ -83,7 +114,8 @@ def check_writable(protocol: Protocol, metadata: Metadata) -> None:
     """
     check_readable(protocol, metadata)
     version = protocol.min_writer_version
-    names = list(_active(_schema(metadata), metadata.configuration))
+    active = _active(_schema(metadata), metadata.configuration)
+    names = [name for name in active if name not in _KEPT]
     if version > _FEATURE_WRITER:
         names.append(f"minWriterVersion {version}")
     if version == _FEATURE_WRITER:
@@ -128,7 +160,8 @@ def is_append_only(protocol: Protocol, metadata: Metadata) -> bool:
 
 
 def _active(schema: pa.Schema, configuration: Mapping[str, str]) -> Iterator[str]:
-    yield from _column_mapping(configuration)
+    if configuration.get("delta.columnMapping.mode", "none") != "none":
+        yield "columnMapping"
     for key, value in configuration.items():
         if key in _FLAGS and _is_true(value):
             yield _FLAGS[key]
@@ -137,6 +170,10 @@ def _active(schema: pa.Schema, configuration: Mapping[str, str]) -> Iterator[str
         if key == "delta.universalFormat.enabledFormats" and value:
             yield "universalFormat"
         yield from (name for prefix, name in _PREFIXES.items() if key.startswith(prefix))
+    yield from _active_in(schema)
+
+
+def _active_in(schema: pa.Schema) -> Iterator[str]:
     for _, field in walk(schema):
         if is_variant(field.type):
             yield "variantType"
@@ -145,11 +182,6 @@ def _active(schema: pa.Schema, configuration: Mapping[str, str]) -> Iterator[str
                 yield _COLUMN_KEYS[key]
             elif key.startswith(_IDENTITY_PREFIX):
                 yield "identityColumns"
-
-
-def _column_mapping(configuration: Mapping[str, str]) -> list[str]:
-    mode = configuration.get("delta.columnMapping.mode", "none")
-    return [] if mode == "none" else ["columnMapping"]
 
 
 def _listed(protocol: Protocol, field: str) -> tuple[str, ...]:

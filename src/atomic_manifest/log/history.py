@@ -79,6 +79,17 @@ def _record(entry: Entry, written_ms: int) -> HistoryRecord:
     )
 
 
+def version_number(store: ObjectStore, version: int | datetime | None) -> int | None:
+    """The version that is meant by one, or by a time (a naive one is local time); None for the latest.
+
+    Raises:
+        VersionNotFound: See `version_at`.
+    """
+    if isinstance(version, datetime):
+        return version_at(store, int(version.timestamp() * 1000))
+    return version
+
+
 def version_at(store: ObjectStore, timestamp_ms: int) -> int:
     """The version that was the newest at a time.
 

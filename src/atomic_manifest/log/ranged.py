@@ -1,12 +1,25 @@
 """A stored object as a file that can be read from anywhere."""
 
 import io
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
+from atomic_manifest.store.conditions import ETag
 from atomic_manifest.store.object_store import ObjectStore
+
+Range: TypeAlias = tuple[int, int]
+"""Bytes from the first position up to the second, without it."""
+
+_READERS = 8
+_HOLE = 256 * 1024  # reading so many bytes in vain costs less than another request
+_PIECE = 8 * 1024 * 1024
 
 
 class RangedFile(io.RawIOBase):
-    """A read-only file over an object; every read is one request for a range of bytes.
+    """A read-only file over an object; a read is one request, unless it was prefetched.
+
+    Not to be shared between threads.
 
     Args:
         store: Where the object is.
@@ -19,6 +32,8 @@ class RangedFile(io.RawIOBase):
         self._path = path
         self._size = size
         self._position = 0
+        self._etag: ETag | None = None
+        self._held: list[tuple[int, bytes]] = []
 
     def readable(self) -> bool:
         """Always true."""
@@ -39,10 +54,63 @@ class RangedFile(io.RawIOBase):
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes from the position on; all to the end if negative."""
+        """Up to `size` bytes from the position on; all to the end if negative.
+
+        Raises:
+            OSError: The object was replaced since the first read.
+        """
         end = self._size if size < 0 else min(self._position + size, self._size)
         if end <= self._position:
             return b""
-        data = self._store.get(self._path, range=(self._position, end)).data
+        data = self._from_held(self._position, end) or self._fetch((self._position, end))
         self._position += len(data)
         return data
+
+    def prefetch(self, ranges: Iterable[Range]) -> None:
+        """Read ranges in parallel, and hold them until the next call.
+
+        Raises:
+            OSError: As of `read`.
+        """
+        pieces = list(_pieces(_joined(ranges)))
+        with ThreadPoolExecutor(min(_READERS, len(pieces) or 1)) as pool:
+            held = zip(pieces, pool.map(self._fetch, pieces), strict=True)
+            self._held = [(start, data) for (start, _), data in held]
+
+    def release(self) -> None:
+        """Let go of what was prefetched."""
+        self._held = []
+
+    def _from_held(self, start: int, end: int) -> bytes:
+        found = b""
+        for begin, data in self._held:
+            if begin <= start < begin + len(data):
+                found += data[start - begin : end - begin]
+                start = begin + len(data)
+                if start >= end:
+                    return found
+        return b""
+
+    def _fetch(self, part: Range) -> bytes:
+        found = self._store.get(self._path, range=part)
+        if self._etag is None:
+            self._etag = found.meta.etag
+        if found.meta.etag != self._etag:
+            raise OSError(f"{self._path} was replaced while it was being read")
+        return found.data
+
+
+def _joined(ranges: Iterable[Range]) -> list[Range]:
+    joined: list[Range] = []
+    for start, end in sorted(ranges):
+        if joined and start <= joined[-1][1] + _HOLE:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _pieces(ranges: Iterable[Range]) -> Iterable[Range]:
+    for start, end in ranges:
+        for begin in range(start, end, _PIECE):
+            yield begin, min(begin + _PIECE, end)

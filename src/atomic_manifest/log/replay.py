@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atomic_manifest.errors import CorruptLog
-from atomic_manifest.log.actions import Metadata, Protocol, Txn
+from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.checkpoint_reader import Checkpoint
 from atomic_manifest.log.columns import (
     ACTIONS,
@@ -37,6 +37,7 @@ class Replay:
         protocol: The newest seen.
         metadata: The newest seen.
         txns: The newest of every application.
+        domains: The newest of every name, but for those that were removed.
         tail: Tables of `columns.ACTIONS`, in replay order: the file actions since `base`.
     """
 
@@ -45,16 +46,25 @@ class Replay:
     protocol: Protocol | None = None
     metadata: Metadata | None = None
     txns: Mapping[str, Txn] = field(default_factory=dict)
+    domains: Mapping[str, DomainMetadata] = field(default_factory=dict)
     tail: tuple[pa.Table, ...] = ()
 
-    def advance(self, entries: Sequence[Entry]) -> "Replay":
+    def advance(self, entries: Sequence[Entry], *, first: int | None = None) -> "Replay":
         """The state after more entries.
+
+        Args:
+            entries: Consecutive, or a single one that stands for several.
+            first: The first version that they stand for; None if that is the first one's.
 
         Raises:
             CorruptLog: They do not follow on `version` without a gap.
         """
-        protocol, metadata, txns = self.protocol, self.metadata, self.txns
-        for expected, entry in enumerate(entries, start=self.version + 1):
+        protocol, metadata = self.protocol, self.metadata
+        txns, domains = self.txns, self.domains
+        begin = self.version + 1
+        if first == begin and entries:
+            begin = entries[0].version
+        for expected, entry in enumerate(entries, start=begin):
             if entry.version != expected:
                 path = entry_path(expected)
                 raise CorruptLog(
@@ -66,12 +76,15 @@ class Replay:
             metadata = entry.metadata or metadata
             if entry.txns:
                 txns = {**txns, **{txn.app_id: txn for txn in entry.txns}}
+            if entry.domain_metadata:
+                domains = _with_domains(domains, entry.domain_metadata)
         return Replay(
-            version=self.version + len(entries),
+            version=begin + len(entries) - 1,
             base=self.base,
             protocol=protocol,
             metadata=metadata,
             txns=txns,
+            domains=domains,
             tail=_pushed(self.tail, from_entries(entries)),
         )
 
@@ -82,7 +95,7 @@ class Replay:
             CorruptLog: The checkpoint is damaged, or a file is not below the table's root.
         """
         needed = list(dict.fromkeys((*columns, *KEY_COLUMNS)))
-        actions = self._tail()
+        actions = self.newest_actions()
         adds = actions.filter(pc.invert(actions["is_remove"]))
         check_paths(adds["path"], adds["version"])
         parts = [adds.select(columns)]
@@ -94,14 +107,22 @@ class Replay:
 
     def tombstones(self) -> pa.Table:
         """The removed files, expired ones too, in the columns of `columns.TOMBSTONES`."""
-        actions = self._tail()
+        actions = self.newest_actions()
         parts = [actions.filter(actions["is_remove"]).select(TOMBSTONES.names)]
         if self.base is not None:
             parts.insert(0, without(self.base.removes(), actions))
         return pa.concat_tables(parts)
 
-    def _tail(self) -> pa.Table:
+    def newest_actions(self) -> pa.Table:
+        """The newest action on every file since `base`, in the columns of `columns.ACTIONS`."""
         return newest(pa.concat_tables([ACTIONS.empty_table(), *self.tail]))
+
+
+def _with_domains(
+    domains: Mapping[str, DomainMetadata], newer: Sequence[DomainMetadata]
+) -> Mapping[str, DomainMetadata]:
+    merged = {**domains, **{domain.domain: domain for domain in newer}}
+    return {name: domain for name, domain in merged.items() if not domain.removed}
 
 
 def _pushed(tail: tuple[pa.Table, ...], table: pa.Table) -> tuple[pa.Table, ...]:

@@ -8,7 +8,11 @@ from atomic_manifest.errors import DataError
 DELETED_FILES = "delta.deletedFileRetentionDuration"
 """The property that says how long a tombstone, and the file it names, is kept."""
 
+LOG = "delta.logRetentionDuration"
+"""The property that says how long a version stays reachable."""
+
 _WEEK_MS = 7 * 24 * 60 * 60 * 1000
+_MONTH_MS = 30 * 24 * 60 * 60 * 1000
 _UNIT_MICROSECONDS = {
     "microsecond": 1,
     "millisecond": 1_000,
@@ -29,6 +33,16 @@ def deleted_file_retention_ms(configuration: Mapping[str, str]) -> int:
     """
     text = configuration.get(DELETED_FILES)
     return _WEEK_MS if text is None else interval_ms(text, DELETED_FILES)
+
+
+def log_retention_ms(configuration: Mapping[str, str]) -> int:
+    """How long versions stay reachable, in milliseconds; 30 days unless the table says otherwise.
+
+    Raises:
+        DataError: The property is not a duration.
+    """
+    text = configuration.get(LOG)
+    return _MONTH_MS if text is None else interval_ms(text, LOG)
 
 
 def interval_ms(text: str, name: str) -> int:

@@ -24,6 +24,9 @@ from atomic_manifest.errors import InvalidSchema
 _Path: TypeAlias = tuple[str, ...]
 _Problems: TypeAlias = list[tuple[str, str]]
 
+TYPE_CHANGES = "delta.typeChanges"
+"""The key of a column's metadata that tells the types it had before (protocol, "Type Change Metadata")."""
+
 _VARIANT_MARK = b"atomic_manifest.variant"
 _VARIANT = pa.struct(
     [

@@ -2,9 +2,10 @@
 
 Rules: a version is the newest complete checkpoint not above it and every entry after that. One LIST
 tells both; the hint `_last_checkpoint` makes it start near the end of the log. The hint is only a hint:
-when it is unreadable, points to nothing or points too far, the whole log is listed. Everything that is
-neither an entry nor a checkpoint (checksums, compacted entries, temporary files, sidecars) is ignored,
-and so is a multi-part checkpoint with a part missing.
+when it is unreadable, points to nothing or points too far, the listing decides. Compacted entries are
+named where they stand for several entries; version checksums where they may spare the checkpoint. What
+is none of these (temporary files, sidecars) is ignored, and so is a multi-part checkpoint with a part
+missing.
 
 Error semantics: no log at all is `TableNotFound`; a version the log does not have, or no longer
 reaches back to, `VersionNotFound`; a hole `CorruptLog` naming the missing entry.
@@ -14,57 +15,49 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-import msgspec
-
-from atomic_manifest.errors import (
-    CorruptLog,
-    NotFound,
-    TableNotFound,
-    UnsupportedTableFeature,
-    VersionNotFound,
-)
+from atomic_manifest.errors import CorruptLog, TableNotFound, VersionNotFound
 from atomic_manifest.log.entry import LOG_FOLDER, entry_path
+from atomic_manifest.log.hint import Hint, V2Hint, read_hint
+from atomic_manifest.log.listing import PAGE, log_files
 from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
 
-HINT_PATH = f"{LOG_FOLDER}/_last_checkpoint"
+SIDECAR_FOLDER = f"{LOG_FOLDER}/_sidecars"
+"""Where all sidecars are, relative to the table's root."""
+
 _FILE = re.compile(
     rf"{LOG_FOLDER}/(?P<version>\d{{20}})\."
     r"(?:(?P<entry>json)"
+    r"|(?P<checksum>crc)"
+    r"|(?P<last>\d{20})\.compacted\.json"
     r"|checkpoint(?:\.(?P<part>\d{10})\.(?P<parts>\d{10}))?\.parquet"
     r"|checkpoint\.(?P<v2>[0-9a-fA-F-]{36})\.(?:json|parquet))"
 )
-
-
-class Hint(msgspec.Struct, rename="camel", omit_defaults=True):
-    """The content of `_last_checkpoint` (protocol, "Last Checkpoint File Schema").
-
-    Attributes:
-        version: Of the newest checkpoint when it was written.
-        size: Actions in the checkpoint.
-        parts: Number of its files if more than one.
-        size_in_bytes: Bytes of the checkpoint.
-        num_of_add_files: Files of the table at that version.
-    """
-
-    version: int
-    size: int = -1
-    parts: int | None = None
-    size_in_bytes: int | None = None
-    num_of_add_files: int | None = None
+_FARTHER = 8  # how much more of the log is looked at when no checkpoint was found
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """A complete checkpoint of `version`: one file, or all its parts in order."""
+    """A complete checkpoint of `version`: one file, or all its parts in order.
+
+    Attributes:
+        version: The version.
+        files: Its files; of a checkpoint of the V2 kind the top-level one.
+        contents: What the hint holds of a checkpoint of the V2 kind.
+    """
 
     version: int
     files: tuple[ObjectMeta, ...]
+    contents: V2Hint | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Paths of the files, relative to the table's root."""
         return tuple(meta.path for meta in self.files)
+
+    def has_file(self, path: str) -> bool:
+        """Whether this is one of its files, or may be one of its sidecars."""
+        return path in self.paths or path.startswith(f"{SIDECAR_FOLDER}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +66,21 @@ class Listing:
 
     Attributes:
         entries: Version to time of last modification in milliseconds since the Unix epoch; ascending.
-        checkpoints: The complete ones that we read, oldest first.
-        v2_checkpoints: Versions with a checkpoint of the V2 kind.
+        checkpoints: The complete ones, oldest first; of one version the best last.
+        compactions: The versions that compacted entries stand for.
+        checksums: Versions that have a version checksum.
     """
 
     entries: dict[int, int]
-    checkpoints: tuple[CheckpointFiles, ...]
-    v2_checkpoints: frozenset[int]
+    checkpoints: tuple[CheckpointFiles, ...] = ()
+    compactions: tuple[range, ...] = ()
+    checksums: frozenset[int] = frozenset()
 
     @property
     def newest(self) -> int | None:
         """The newest version, None if there is no log."""
         checkpointed = (checkpoint.version for checkpoint in self.checkpoints)
-        return max((*self.entries, *checkpointed, *self.v2_checkpoints), default=None)
+        return max((*self.entries, *checkpointed), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +93,16 @@ class LogSegment:
         entries: The versions to replay, ascending and without a gap, up to `version`.
         modified_ms: When the entry of `version` was written, by the store's clock: milliseconds since
             the Unix epoch. That of the checkpoint if the entry is gone.
+        compactions: Ranges of `entries`, ascending and apart, that a compacted entry stands for.
+        checksums: Versions from the checkpoint's to `version` with a version checksum, newest first.
     """
 
     version: int
     checkpoint: CheckpointFiles | None
     entries: range
     modified_ms: int
+    compactions: tuple[range, ...] = ()
+    checksums: tuple[int, ...] = ()
 
 
 def find_segment(
@@ -120,61 +119,106 @@ def find_segment(
         TableNotFound: There is no log.
         VersionNotFound: The log does not have the version, or no longer reaches back to it.
         CorruptLog: An entry is missing.
-        UnsupportedTableFeature: Only a checkpoint of the V2 kind leads to the version.
     """
     hint = None if rejected else read_hint(store)
-    if hint is not None and (version is None or hint.version <= version):
-        listing = list_log(store, hint.version)
-        if any(
-            checkpoint.version <= (version or hint.version) for checkpoint in listing.checkpoints
-        ):
+    if hint is not None:
+        listing = _near(store, hint, version)
+        if listing is not None:
             return choose(listing, version, store.url)
     return choose(list_log(store), version, store.url, rejected=rejected)
 
 
-def read_hint(store: ObjectStore) -> Hint | None:
-    """Read `_last_checkpoint`; None if it is missing or unusable."""
-    try:
-        hint = msgspec.json.decode(store.get(HINT_PATH).data, type=Hint)
-    except (NotFound, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return hint if hint.version >= 0 else None
+def _near(store: ObjectStore, hint: Hint, version: int | None) -> Listing | None:
+    """A listing of the end of the log, or of what leads to the version; None if the hint misled."""
+    if version is None or version >= hint.version:
+        listing = list_log(store, hint.version, hint=hint)
+        target = hint.version if version is None else version
+        return listing if _leads_to(listing, target) else None
+    reach = PAGE
+    while version >= 0:
+        start = max(0, version + 1 - reach)
+        listing = list_log(store, start, version + 1)
+        if _leads_to(listing, version) or 0 in listing.entries:
+            return listing if listing.newest == version else None
+        if start == 0:
+            break
+        reach *= _FARTHER
+    return None
 
 
-def list_log(store: ObjectStore, start: int = 0) -> Listing:
-    """List the log from version `start` on."""
-    start_after = f"{LOG_FOLDER}/{start:020}" if start else None
-    return parse_listing(store.list(LOG_FOLDER, start_after=start_after))
+def _leads_to(listing: Listing, version: int) -> bool:
+    return any(checkpoint.version <= version for checkpoint in listing.checkpoints)
 
 
-def parse_listing(metas: Iterable[ObjectMeta]) -> Listing:
+def list_log(
+    store: ObjectStore, start: int = 0, stop: int | None = None, *, hint: Hint | None = None
+) -> Listing:
+    """List the log from version `start` on, up to `stop` and without it.
+
+    Args:
+        store: Rooted at the table.
+        start: The first version.
+        stop: None for the whole rest.
+        hint: What is known of a checkpoint.
+    """
+    return parse_listing(log_files(store, start, stop), hint)
+
+
+def parse_listing(metas: Iterable[ObjectMeta], hint: Hint | None = None) -> Listing:
     """Sort the files of a log by what they are."""
     entries: dict[int, int] = {}
-    parts: dict[tuple[int, int], list[ObjectMeta]] = {}
-    v2: set[int] = set()
+    parts: dict[tuple[int, int, str], list[ObjectMeta]] = {}
+    compactions: list[range] = []
+    checksums: set[int] = set()
     for meta in metas:
         match = _FILE.fullmatch(meta.path)
         if match is None:
             continue
         version = int(match["version"])
         if match["entry"]:
-            entries[version] = _modified_ms(meta)
-        elif match["v2"]:
-            v2.add(version)
+            entries[version] = modified_ms(meta)
+        elif match["checksum"]:
+            checksums.add(version)
+        elif match["last"]:
+            compactions.append(range(version, int(match["last"]) + 1))
         else:
-            parts.setdefault((version, int(match["parts"] or 1)), []).append(meta)
-    complete = [
-        CheckpointFiles(version, tuple(sorted(files, key=lambda meta: meta.path)))
-        for (version, count), files in parts.items()
-        if len(files) == count
-    ]
-    # Of two for one version the single file comes last, so it is preferred: parts of several
-    # writers can be mixed up.
-    complete.sort(key=lambda checkpoint: (checkpoint.version, -len(checkpoint.files)))
-    return Listing(dict(sorted(entries.items())), tuple(complete), frozenset(v2))
+            key = (version, int(match["parts"] or 1), match["v2"] or "")
+            parts.setdefault(key, []).append(meta)
+    return Listing(
+        dict(sorted(entries.items())),
+        _complete(parts, hint.v2_checkpoint if hint else None),
+        tuple(sorted(compactions, key=lambda versions: (versions.start, versions.stop))),
+        frozenset(checksums),
+    )
 
 
-def _modified_ms(meta: ObjectMeta) -> int:
+def version_of(path: str) -> int | None:
+    """The version that a file of the log belongs to; of a compacted entry the first. None for others."""
+    match = _FILE.fullmatch(path)
+    return None if match is None else int(match["version"])
+
+
+def _complete(
+    parts: dict[tuple[int, int, str], list[ObjectMeta]], contents: V2Hint | None
+) -> tuple[CheckpointFiles, ...]:
+    """The checkpoints with all their parts, in the order that `Listing.checkpoints` has.
+
+    Of several for one version one with a unique name is preferred, for nobody overwrites it, and one
+    in several parts comes last, for parts of several writers can be mixed up.
+    """
+    found = []
+    for (version, count, unique), files in parts.items():
+        if len(files) != count:
+            continue
+        files.sort(key=lambda meta: meta.path)
+        hinted = contents is not None and files[0].path == f"{LOG_FOLDER}/{contents.path}"
+        checkpoint = CheckpointFiles(version, tuple(files), contents if hinted else None)
+        found.append(((version, -count, bool(unique), hinted, unique), checkpoint))
+    return tuple(checkpoint for _, checkpoint in sorted(found, key=lambda pair: pair[0]))
+
+
+def modified_ms(meta: ObjectMeta) -> int:
+    """When a file was written, by the store's clock: milliseconds since the Unix epoch, or 0."""
     return int(meta.last_modified.timestamp() * 1000) if meta.last_modified else 0
 
 
@@ -196,29 +240,39 @@ def choose(
         if checkpoint.version <= target and not set(checkpoint.paths) & set(rejected)
     ]
     checkpoint = usable[-1] if usable else None
-    entries = range(checkpoint.version + 1 if checkpoint else 0, target + 1)
+    first = checkpoint.version if checkpoint else -1
+    entries = range(first + 1, target + 1)
     missing = next((number for number in entries if number not in listing.entries), None)
     if missing is not None:
         raise _broken(listing, missing, target, url)
-    return LogSegment(target, checkpoint, entries, _written_ms(listing, target, checkpoint))
+    return LogSegment(
+        target,
+        checkpoint,
+        entries,
+        _written_ms(listing, target, checkpoint),
+        _shortcuts(listing.compactions, entries),
+        tuple(sorted((c for c in listing.checksums if first <= c <= target), reverse=True)),
+    )
+
+
+def _shortcuts(compactions: Collection[range], entries: range) -> tuple[range, ...]:
+    """Of compactions inside the entries, those that stand for most: the longest from each version on."""
+    chosen: list[range] = []
+    begin = entries.start
+    for versions in sorted(compactions, key=lambda versions: (versions.start, -versions.stop)):
+        if begin <= versions.start < versions.stop - 1 and versions.stop <= entries.stop:
+            chosen.append(versions)
+            begin = versions.stop
+    return tuple(chosen)
 
 
 def _written_ms(listing: Listing, target: int, checkpoint: CheckpointFiles | None) -> int:
     if target in listing.entries or checkpoint is None:
         return listing.entries[target]
-    return max(map(_modified_ms, checkpoint.files))
+    return max(map(modified_ms, checkpoint.files))
 
 
 def _broken(listing: Listing, missing: int, target: int, url: str) -> Exception:
-    if any(
-        missing <= v2 <= target
-        and all(number in listing.entries for number in range(v2 + 1, target + 1))
-        for v2 in listing.v2_checkpoints
-    ):
-        return UnsupportedTableFeature(
-            f"version {target} of {url} can only be read from a V2 checkpoint: v2Checkpoint",
-            names=("v2Checkpoint",),
-        )
     later = [
         checkpoint.version for checkpoint in listing.checkpoints if checkpoint.version > target
     ]

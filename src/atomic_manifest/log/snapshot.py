@@ -11,26 +11,32 @@ does not reach back that far is it `CorruptLog`.
 
 import threading
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from atomic_manifest.errors import CorruptLog, InvalidSchema, NotFound, VersionNotFound
 from atomic_manifest.log import features
-from atomic_manifest.log.actions import Metadata, Protocol, Txn
+from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.checkpoint_reader import Checkpoint
+from atomic_manifest.log.checksum import read_checksum
+from atomic_manifest.log.column_mapping import ColumnMapping, column_mapping
+from atomic_manifest.log.compaction import read_compaction
 from atomic_manifest.log.entry import LOG_FOLDER, Entry
 from atomic_manifest.log.entry_io import read_entries, read_entry
+from atomic_manifest.log.head import Head
 from atomic_manifest.log.replay import ALL_COLUMNS, Replay
 from atomic_manifest.log.retention import deleted_file_retention_ms
 from atomic_manifest.log.schema import to_arrow
 from atomic_manifest.log.segment import LogSegment, find_segment
 from atomic_manifest.store.object_store import ObjectStore
+
+_T = TypeVar("_T")
 
 _BATCH = 64  # entries held at a time before they become columns
 
@@ -87,6 +93,11 @@ class Snapshot:
         """The newest `txn` action of each application."""
         return tuple(self._replay.txns.values())
 
+    @property
+    def domains(self) -> tuple[DomainMetadata, ...]:
+        """The newest `domainMetadata` action of each domain that was not removed."""
+        return tuple(self._replay.domains.values())
+
     @cached_property
     def schema(self) -> pa.Schema:
         """The table's schema.
@@ -99,6 +110,16 @@ class Snapshot:
         except InvalidSchema as error:
             path = f"{LOG_FOLDER}, metaData at version {self.version}"
             raise CorruptLog(f"{path}: {error}", path=path, version=self.version) from error
+
+    @cached_property
+    def column_mapping(self) -> ColumnMapping:
+        """How the table's columns are found in its files and in its log."""
+        return column_mapping(self.protocol, self.metadata)
+
+    @cached_property
+    def physical_schema(self) -> pa.Schema:
+        """The table's schema as its files and its log name the columns."""
+        return self.column_mapping.physical(self.schema)
 
     @property
     def partition_columns(self) -> tuple[str, ...]:
@@ -160,16 +181,28 @@ class Snapshot:
             self._store, self._replay.advance(entries), timestamp_ms or self.timestamp_ms
         )
 
-    def _read(self, read: Callable[[Replay], pa.Table]) -> pa.Table:
-        """Read columns; damage that shows only in a checkpoint's data is passed over like any other."""
-        try:
-            return read(self._replay)
-        except CorruptLog as error:
-            base = self._replay.base
-            if base is None or error.path not in base.paths:
-                raise
-            self._replay, _ = _fall_back(self._store, self.version, base.paths, error)
-            return read(self._replay)
+    def reading(self, read: Callable[[Replay], _T]) -> _T:
+        """What `read` makes of the log's replay. It may be called again.
+
+        Damage that shows only when a checkpoint's data is read is passed over like any other.
+
+        Raises:
+            CorruptLog: See `files`.
+        """
+        return self._read(read)
+
+    def _read(self, read: Callable[[Replay], _T]) -> _T:
+        rejected: set[str] = set()
+        while True:
+            replay = self._replay
+            try:
+                return read(replay)
+            except CorruptLog as error:
+                base = replay.base
+                if base is None or not base.has_file(error.path):
+                    raise
+                rejected.update(base.paths)
+                self._replay, _ = _fall_back(self._store, self.version, rejected, error)
 
 
 def load(store: ObjectStore, *, version: int | None = None) -> Snapshot:
@@ -249,7 +282,7 @@ def _replay(
     try:
         return _replay_files(store, segment)
     except CorruptLog as error:
-        if segment.checkpoint is None or error.path not in segment.checkpoint.paths:
+        if segment.checkpoint is None or not segment.checkpoint.has_file(error.path):
             raise
         damaged = {*rejected, *segment.checkpoint.paths}
         return _fall_back(store, segment.version, damaged, error)
@@ -269,21 +302,47 @@ def _fall_back(
 
 
 def _replay_files(store: ObjectStore, segment: LogSegment) -> tuple[Replay, Entry | None]:
-    entries = read_entries(store, segment.entries)
+    """Replay a segment; the last entry, if it was read alone, beside the result."""
+    replay: Replay | None = None
     last: Entry | None = None
     with ThreadPoolExecutor(1) as pool:
         start = pool.submit(_start, store, segment)
-        batch = list(islice(entries, _BATCH))
-        replay = start.result()
-    while batch:
-        replay, last = replay.advance(batch), batch[-1]
-        batch = list(islice(entries, _BATCH))
-    return replay, last
+        for first, batch in _batches(store, segment):
+            replay = (replay or start.result()).advance(batch, first=first)
+            last = batch[-1] if first + len(batch) == batch[-1].version + 1 else None
+        return replay or start.result(), last
+
+
+def _batches(store: ObjectStore, segment: LogSegment) -> Iterator[tuple[int, list[Entry]]]:
+    """The entries of a segment, some at a time, with the first version that they stand for."""
+    begin = segment.entries.start
+    for compacted in (*segment.compactions, range(segment.entries.stop, segment.entries.stop)):
+        entry = read_compaction(store, compacted) if compacted else None
+        end = compacted.stop if entry is None else compacted.start
+        entries = read_entries(store, range(begin, end))
+        while batch := list(islice(entries, _BATCH)):
+            yield batch[0].version, batch
+        if entry is not None:
+            yield compacted.start, [entry]
+        begin = compacted.stop
 
 
 def _start(store: ObjectStore, segment: LogSegment) -> Replay:
     if segment.checkpoint is None:
         return Replay()
     base = Checkpoint(store, segment.checkpoint)
-    protocol, metadata, txns = base.head()
-    return Replay(base.version, base, protocol, metadata, txns)
+    head = _told_head(store, segment, base.version) or base.head()
+    return Replay(base.version, base, head.protocol, head.metadata, head.txns, head.domains)
+
+
+def _told_head(store: ObjectStore, segment: LogSegment, version: int) -> Head | None:
+    """What a version checksum says of the state, if there is one to be believed.
+
+    A newer one than the checkpoint's does as well: the entries up to it, replayed once more over it,
+    lead to the same state.
+    """
+    for number in dict.fromkeys((*segment.checksums[:1], version)):
+        found = read_checksum(store, number) if number in segment.checksums else None
+        if found is not None:
+            return found.head()
+    return None

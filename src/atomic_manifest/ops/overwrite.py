@@ -101,7 +101,10 @@ class Overwrite:
         if self.replaced is not None:
             files = files.filter(self.replaced(files))
         return removes_of(
-            files, self.staged.unix_ms, schema=snapshot.schema, partitions=self.partitions
+            files,
+            self.staged.unix_ms,
+            schema=snapshot.physical_schema,
+            partitions=self.partitions,
         )
 
 

@@ -63,7 +63,7 @@ def removes_of(
     Args:
         files: Rows of `Snapshot.files()`.
         unix_ms: The deletion's stamp, milliseconds since the Unix epoch.
-        schema: The table's, for the types of partition values.
+        schema: The table's as its log names the columns, for the types of partition values.
         partitions: Only files of these partitions; None for all.
         stats: Whether to carry the files' statistics, by which concurrent commits can tell that they
             did not read their rows.

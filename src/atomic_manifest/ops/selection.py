@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -44,12 +45,22 @@ def select(files: pa.Table, predicate: Predicate, types: Mapping[str, str]) -> S
     )
 
 
-def records(stats: str | None) -> int | None:
-    """The number of rows that a file's statistics tell, None if they do not."""
+def records(files: pa.Table) -> list[int | None]:
+    """The number of rows of each file, deleted ones left out; None where statistics do not tell.
+
+    Args:
+        files: Rows of `Snapshot.files()`.
+    """
+    stats, vectors = files["stats"].to_pylist(), files["deletion_vector"].to_pylist()
+    return [_records(text, vector) for text, vector in zip(stats, vectors, strict=True)]
+
+
+def _records(stats: str | None, vector: Mapping[str, Any] | None) -> int | None:
     try:
-        return msgspec.json.decode(stats or "", type=_Statistics).num_records
+        rows = msgspec.json.decode(stats or "", type=_Statistics).num_records
     except msgspec.MsgspecError:
         return None
+    return rows - (0 if vector is None else vector["cardinality"])
 
 
 def _facts(files: pa.Table, types: Mapping[str, str]) -> Iterator[FileFacts]:

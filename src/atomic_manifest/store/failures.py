@@ -112,10 +112,13 @@ def read_failure(error: BaseException) -> Failure:
     """Take from an exception of the SDK what is worth knowing."""
     text = str(error)
     status = _STATUS.search(text)
-    code = _CODE.search(text)
+    found = _CODE.search(text)
+    code = (found[1] or found[2]) if found else None
+    if code is not None and code.isdigit():  # of one deletion in Azure's batch: its status
+        return Failure(int(code), None, type(error).__name__, text)
     return Failure(
         int(status[1]) if status else None,
-        (code[1] or code[2]) if code else None,
+        code,
         type(error).__name__,
         text,
     )

@@ -54,3 +54,8 @@ def check_metadata(path: str, metadata: Mapping[str, str]) -> None:
                 f" {key!r}",
                 path=path,
             )
+
+
+def keeps_metadata(driver: object) -> bool:
+    """Whether a driver keeps user metadata: all do but those with `keeps_metadata = False`."""
+    return bool(getattr(driver, "keeps_metadata", True))

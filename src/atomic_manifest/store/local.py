@@ -18,7 +18,6 @@ without hard links `UnsupportedByStore` on create-if-absent. User metadata is no
 
 import errno
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +65,8 @@ class LocalDriver:
         root: A folder. Links in it are followed.
         env: Gives the names of temporary files and the times of written ones.
     """
+
+    keeps_metadata = False
 
     def __init__(self, root: str | os.PathLike[str], *, env: Env = SYSTEM) -> None:
         self._root = Path(root).absolute()
@@ -160,6 +161,8 @@ class LocalDriver:
         source_when: IfMatch | None = None,
     ) -> WriteOutcome:
         """See `Driver.copy`. The copy is of one state of the source, whose file is never changed."""
+        import shutil  # noqa: PLC0415 - loads every compression, for this alone
+
         found, file = self._file(source), self._file(path)
         with _reported(source):
             if found.is_dir():

@@ -7,8 +7,11 @@
 | `az://container/folder`, `azure://...`, `abfs[s]://container[@account.host]/folder` | Azure |
 | `file:///folder`, or a plain path | a local file system |
 | `memory://name` | this process's memory; one name, one store |
+| `https://host/folder`, `http://...` | a server that takes conditional PUTs, such as one of WebDAV |
+| any other that fsspec knows | what `open_filesystem` says of fsspec's filesystem for it |
 
-What follows the bucket is taken literally, not percent-decoded, as fsspec does.
+What follows the bucket is taken literally, not percent-decoded, as fsspec does; an HTTP URL is a URL.
+With `filesystem`, a filesystem object the caller already has, the URL is a path on it.
 """
 
 import os
@@ -19,21 +22,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from atomic_manifest.env import SYSTEM, Env
-from atomic_manifest.errors import InvalidPath, InvalidStorageOption
+from atomic_manifest.env import SYSTEM, AsyncEnv, Env
+from atomic_manifest.errors import (
+    InvalidPath,
+    InvalidStorageOption,
+    StoreError,
+    UnsupportedByStore,
+)
 from atomic_manifest.store.driver import Driver
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 
 if TYPE_CHECKING:
-    from atomic_manifest.store.options import RemoteOptions
+    from atomic_manifest.store.async_store import AsyncObjectStore
+    from atomic_manifest.store.options.values import RemoteOptions
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _S3 = ("s3", "s3a")
 _GCS = ("gs", "gcs")
 _AZURE = ("az", "azure", "abfs", "abfss")
-_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "file", "memory")
+_HTTP = ("http", "https")
+_SCHEMES = (*_S3, *_GCS, *_AZURE, *_HTTP, "file", "memory")
 
 _memories: dict[str, MemoryDriver] = {}
 _memories_lock = threading.Lock()
@@ -43,6 +53,7 @@ def open_store(
     url: str | os.PathLike[str],
     storage_options: Mapping[str, Any] | None = None,
     *,
+    filesystem: Any = None,
     env: Env = SYSTEM,
 ) -> ObjectStore:
     """Open a store. Nothing is sent before the first request.
@@ -52,26 +63,43 @@ def open_store(
         storage_options: Under the names of fsspec's filesystems or of deltalake; `timeout`
             (default 30) and `connect_timeout` (default 5) are in seconds. Environment variables
             stand in for what is not given.
+        filesystem: A filesystem of fsspec, or pyarrow's of local files, on which `url` is a path. It
+            has its settings already: of the options only `conditional_put` goes with it.
         env: Clock, randomness and ids.
 
     Raises:
         InvalidPath: If `url` is not a URL of a store.
         InvalidStorageOption: If an option is not known, or has a value it cannot have.
+        UnsupportedByStore: If `filesystem` is none, or one that caches; if the package that fsspec
+            needs for the URL is not installed.
     """
-    return ObjectStore(open_driver(url, storage_options, env=env), env=env)
+    driver = open_driver(url, storage_options, filesystem=filesystem, env=env)
+    if not storage_options:
+        return ObjectStore(driver, env=env)
+    from atomic_manifest.store.capabilities import assumed_by  # noqa: PLC0415 - few need it
+
+    return ObjectStore(driver, env=env, capabilities=assumed_by(storage_options))
 
 
 def open_driver(
     url: str | os.PathLike[str],
     storage_options: Mapping[str, Any] | None = None,
     *,
+    filesystem: Any = None,
     env: Env = SYSTEM,
 ) -> Driver:
     """Open only the driver, which makes single attempts. Arguments and errors as `open_store`."""
     options = dict(storage_options or {})
     text = os.fspath(url)
+    if filesystem is not None:
+        return _on_filesystem(filesystem, text, options, env)
     matched = _URL.fullmatch(text)
     if matched is None:
+        if "::" in text and "://" in text:
+            raise InvalidPath(
+                "a chain of URLs names no store: open its filesystem, and give it as `filesystem`",
+                path="",
+            )
         _refuse_options(options)
         return LocalDriver(text, env=env)
     scheme, rest = matched[1].lower(), matched[2]
@@ -83,10 +111,72 @@ def open_driver(
         return _memory(rest.strip("/") or "memory", env)
     if scheme in (*_S3, *_GCS, *_AZURE):
         return _remote(scheme, rest, options, env)
-    raise InvalidPath(
-        f"no store for URLs that start with {scheme}://; known are {', '.join(_SCHEMES)}",
-        path=scheme,
-    )
+    options.pop("conditional_put", None)
+    if scheme in _HTTP:
+        from atomic_manifest.store.http.driver import HttpDriver  # noqa: PLC0415 - loads a client
+        from atomic_manifest.store.options.http import read_http_options  # noqa: PLC0415
+
+        return HttpDriver(text, **read_http_options(options))
+    return _by_fsspec(scheme, text, options, env)
+
+
+def open_async_store(
+    url: str | os.PathLike[str],
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    filesystem: Any = None,
+    env: AsyncEnv = SYSTEM,
+) -> "AsyncObjectStore":
+    """Open a store for asyncio. Arguments and errors as `open_store`.
+
+    Requests to S3, Google Cloud Storage and Azure are asynchronous all through, others run in threads.
+    """
+    store = open_store(url, storage_options, filesystem=filesystem, env=env)
+    from atomic_manifest.store.async_store import AsyncObjectStore  # noqa: PLC0415 - few need it
+
+    return AsyncObjectStore.of(store)
+
+
+def _on_filesystem(fs: Any, path: str, options: dict[str, Any], env: Env) -> Driver:
+    options.pop("conditional_put", None)
+    for option, value in options.items():
+        if value is not None:
+            raise InvalidStorageOption(
+                f"storage option {option!r} comes too late for a filesystem that is there already",
+                option=option,
+                path="",
+            )
+    from atomic_manifest.store.filesystem.driver import open_filesystem  # noqa: PLC0415 - loads asyncio
+
+    return open_filesystem(fs, path, env=env)
+
+
+def _by_fsspec(scheme: str, url: str, options: Mapping[str, Any], env: Env) -> Driver:
+    """What fsspec knows and this floor does not."""
+    import fsspec.core  # noqa: PLC0415 - it takes long to load
+
+    if scheme not in fsspec.available_protocols():
+        raise InvalidPath(
+            f"no store for URLs that start with {scheme}://; known are {', '.join(_SCHEMES)}, and what"
+            " fsspec knows",
+            path=scheme,
+        )
+    error: StoreError
+    try:
+        fs, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError:
+        error = UnsupportedByStore(f"fsspec needs another package for {scheme}:// URLs", path="")
+    except Exception as raised:  # noqa: BLE001 - a filesystem may raise anything
+        # Its text may hold secrets.
+        error = InvalidStorageOption(
+            f"fsspec's filesystem for {scheme}:// does not open with these storage options"
+            f" ({type(raised).__name__})",
+            option=", ".join(sorted(options)),
+            path="",
+        )
+    else:
+        return _on_filesystem(fs, path, {}, env)
+    raise error
 
 
 def _remote(scheme: str, rest: str, options: Mapping[str, Any], env: Env) -> Driver:
@@ -96,15 +186,15 @@ def _remote(scheme: str, rest: str, options: Mapping[str, Any], env: Env) -> Dri
         # Not shown: what stands before an @ can be a secret.
         raise InvalidPath(f"a {scheme}:// URL must name a bucket, and no more before it", path="")
     opened: RemoteOptions
-    from atomic_manifest.store import buckets  # noqa: PLC0415 - obstore loads only when needed
+    from atomic_manifest.store.remote import buckets  # noqa: PLC0415 - obstore loads only when needed
 
     url = f"{scheme}://{host}/{prefix}".rstrip("/")
     if scheme in _S3:
-        from atomic_manifest.store.options_s3 import read_s3_options  # noqa: PLC0415
+        from atomic_manifest.store.options.s3 import read_s3_options  # noqa: PLC0415
 
         opened = read_s3_options(options, bucket, environ=os.environ, env=env)
         return buckets.open_s3(bucket, opened, url=url, prefix=prefix)
-    from atomic_manifest.store import options_cloud  # noqa: PLC0415
+    from atomic_manifest.store.options import cloud as options_cloud  # noqa: PLC0415
 
     if scheme in _GCS:
         opened = options_cloud.read_gcs_options(options)

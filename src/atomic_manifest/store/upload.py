@@ -1,16 +1,17 @@
 """A writable file whose object appears whole, when it is closed, or not at all.
 
-Up to one part is kept in memory and sent as one request when the file is closed; what is larger goes
-out as a multipart upload while it is being written. Memory is bounded by the parts in flight.
+What is sent when is said in `assembly`. Memory is bounded by the parts in flight.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
-from atomic_manifest.errors import StoreError
-from atomic_manifest.store.driver import Data, DriverUpload, ObjectMeta
-from atomic_manifest.store.writing import finished
+from atomic_manifest.store.driver import Data, ObjectMeta
+from atomic_manifest.store.policy.calls import Steps
+
+if TYPE_CHECKING:
+    from atomic_manifest.store.policy.assembly import Assembly
 
 
 class Upload:
@@ -20,37 +21,23 @@ class Upload:
     nor aborted may leave parts behind in the bucket. Not to be shared between threads.
 
     Args:
-        path: The object's path.
-        part_size: Bytes of a part; every part but the last has exactly that many.
-        put: Sends a small object whole.
-        start: Begins a multipart upload.
+        assembly: The object.
+        perform: Performs its steps.
 
     Attributes:
-        meta: What the store said of the finished object; None until `close` returned. The ETag of a
-            multipart upload may be missing.
+        meta: What the store said of the finished object; None until `close` returned. The ETag of an
+            unconditional multipart upload may be missing.
     """
 
-    def __init__(
-        self,
-        path: str,
-        part_size: int,
-        put: Callable[[Data], ObjectMeta],
-        start: Callable[[], DriverUpload],
-    ) -> None:
+    def __init__(self, assembly: "Assembly", perform: Callable[[Steps[Any]], Any]) -> None:
         self.meta: ObjectMeta | None = None
-        self._path = path
-        self._part_size = part_size
-        self._put = put
-        self._start = start
-        self._parts: DriverUpload | None = None
-        self._buffer = bytearray()
-        self._position = 0
-        self._closed = False
+        self._assembly = assembly
+        self._perform = perform
 
     @property
     def closed(self) -> bool:
         """Whether the upload has been closed or aborted."""
-        return self._closed
+        return self._assembly.closed
 
     def readable(self) -> bool:
         """False."""
@@ -66,7 +53,7 @@ class Upload:
 
     def tell(self) -> int:
         """Bytes taken so far."""
-        return self._position
+        return self._assembly.position
 
     def flush(self) -> None:
         """Do nothing: a part leaves when it is full."""
@@ -83,54 +70,27 @@ class Upload:
         Raises:
             StoreError: If the upload is closed, or a part could not be sent.
         """
-        if self._closed:
-            raise StoreError(f"{self._path}: the upload is closed", path=self._path)
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), self._part_size):
-            self._buffer += view[start : start + self._part_size]
-            self._send_full_parts()
-        self._position += len(view)
-        return len(view)
+        if not self._assembly.take(data):
+            self._perform(self._assembly.send(data))
+        return memoryview(data).nbytes
 
     def close(self) -> None:
         """Make the object appear. Closing twice does nothing.
 
         Raises:
+            PreconditionFailed: If the condition did not hold at this instant.
+            Conflict409: If another operation on the key was in flight. Nothing was written.
+            WriteOutcomeUnknown: If there is a condition, the end went unanswered, and looking at the
+                object does not tell whether it landed.
             StoreError: If it cannot; then nothing appeared and the parts are removed, except that
-                after `StoreUnavailable` the object may yet have appeared.
+                after `StoreUnavailable` of an unconditional upload the object may have appeared.
         """
-        if self._closed:
-            return
-        self._closed = True
-        if self._parts is None:
-            self.meta = self._put(self._buffer)
-            return
-        try:
-            if self._buffer:
-                self._parts.write(self._buffer)
-            self.meta = finished(self._path, self._parts.finish())
-        except BaseException:
-            self._parts.abort()
-            raise
+        if not self._assembly.closed:
+            self.meta = self._perform(self._assembly.close())
 
     def abort(self) -> None:
         """Give up: nothing appears, and no part stays behind. Does nothing after `close`."""
-        if self._closed:
-            return
-        self._closed = True
-        self._buffer = bytearray()
-        if self._parts is not None:
-            self._parts.abort()
-
-    def _send_full_parts(self) -> None:
-        if len(self._buffer) < self._part_size:
-            return
-        if self._parts is None:
-            self._parts = self._start()
-        full, rest = self._buffer, self._buffer[self._part_size :]
-        del full[self._part_size :]
-        self._buffer = rest
-        self._parts.write(full)
+        self._perform(self._assembly.abort())
 
     def __enter__(self) -> Self:
         return self
@@ -147,4 +107,64 @@ class Upload:
             self.abort()
 
     def __repr__(self) -> str:
-        return f"<Upload of {self._path!r}, {self._position} bytes>"
+        return f"<Upload of {self._assembly.path!r}, {self.tell()} bytes>"
+
+
+class AsyncUpload:
+    """An `Upload` whose methods that may send are coroutines. Not to be shared between tasks.
+
+    Args:
+        assembly: The object.
+        perform: Performs its steps.
+
+    Attributes:
+        meta: See `Upload`.
+    """
+
+    def __init__(
+        self, assembly: "Assembly", perform: Callable[[Steps[Any]], Awaitable[Any]]
+    ) -> None:
+        self.meta: ObjectMeta | None = None
+        self._assembly = assembly
+        self._perform = perform
+
+    @property
+    def closed(self) -> bool:
+        """See `Upload.closed`."""
+        return self._assembly.closed
+
+    def tell(self) -> int:
+        """See `Upload.tell`."""
+        return self._assembly.position
+
+    async def write(self, data: Data) -> int:
+        """See `Upload.write`. `data` may be reused when it has returned."""
+        if not self._assembly.take(data):
+            await self._perform(self._assembly.send(data))
+        return memoryview(data).nbytes
+
+    async def close(self) -> None:
+        """See `Upload.close`."""
+        if not self._assembly.closed:
+            self.meta = await self._perform(self._assembly.close())
+
+    async def abort(self) -> None:
+        """See `Upload.abort`."""
+        await self._perform(self._assembly.abort())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            await self.close()
+        else:
+            await self.abort()
+
+    def __repr__(self) -> str:
+        return f"<AsyncUpload of {self._assembly.path!r}, {self.tell()} bytes>"

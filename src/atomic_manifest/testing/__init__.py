@@ -3,12 +3,14 @@
 from atomic_manifest.testing.conformance import StoreConformance
 from atomic_manifest.testing.drivers import CountingDriver, Fault, FaultyDriver, Request
 from atomic_manifest.testing.env import FakeEnv
+from atomic_manifest.testing.features import Feature
 
 __all__ = [
     "CountingDriver",
     "FakeEnv",
     "Fault",
     "FaultyDriver",
+    "Feature",
     "Request",
     "StoreConformance",
 ]

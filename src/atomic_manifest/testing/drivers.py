@@ -20,6 +20,7 @@ from atomic_manifest.store.driver import (
     Unanswered,
     WriteOutcome,
 )
+from atomic_manifest.store.keys import keeps_metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class CountingDriver:
     def url(self) -> str:
         """See `Driver.url`."""
         return self.inner.url
+
+    @property
+    def keeps_metadata(self) -> bool:
+        """As of the inner driver."""
+        return keeps_metadata(self.inner)
 
     def get(
         self,
@@ -191,6 +197,11 @@ class FaultyDriver:
     def url(self) -> str:
         """See `Driver.url`."""
         return self.inner.url
+
+    @property
+    def keeps_metadata(self) -> bool:
+        """As of the inner driver."""
+        return keeps_metadata(self.inner)
 
     def get(
         self,

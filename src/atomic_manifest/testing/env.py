@@ -1,4 +1,4 @@
-"""An `Env` whose clock moves only when somebody sleeps: one seed, one trace, no waiting."""
+"""An `AsyncEnv` whose clock moves only when somebody sleeps: one seed, one trace, no waiting."""
 
 import itertools
 import random  # noqa: TID251 - this is one of the two doors to randomness
@@ -47,3 +47,7 @@ class FakeEnv:
         with self._lock:
             self.slept.append(seconds)
             self._elapsed += seconds
+
+    async def sleep_async(self, seconds: float) -> None:
+        """See `AsyncEnv.sleep_async`. Only moves the clock."""
+        self.sleep(seconds)

@@ -2,13 +2,16 @@
 
 Names are those of gcsfs and adlfs, and of deltalake/object_store with or without their prefixes
 (`GOOGLE_`, `AZURE_STORAGE_`, `AZURE_`). Environment variables are read by obstore itself.
+
+One option is of this library: with `gcs_api` set to `json` (default `xml`), objects of Google Cloud
+Storage are written by its JSON API, through gcsfs, as emulators such as fake-gcs-server need it.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from atomic_manifest.errors import InvalidStorageOption
-from atomic_manifest.store.options import (
+from atomic_manifest.store.options.values import (
     CLIENT,
     RemoteOptions,
     bare_name,
@@ -24,6 +27,7 @@ _GCS_NAMES = CLIENT | {
     "bearer_token": "bearer_token",
     "endpoint_url": "base_url",
     "base_url": "base_url",
+    "api": "api",
     "anon": "skip_signature",
     "anonymous": "skip_signature",
     "skip_signature": "skip_signature",
@@ -97,8 +101,14 @@ def read_gcs_options(options: Mapping[str, Any]) -> RemoteOptions:
             path="",
         )
     found = read_options(flat, _GCS_NAMES, prefixes=("google_", "gcs_"))
+    api = found.pop("api", "xml")
+    if api not in ("xml", "json"):
+        raise InvalidStorageOption(
+            "storage option 'gcs_api' must be 'xml' or 'json'", option="gcs_api", path=""
+        )
     config = {name: value for name, value in found.items() if name not in CLIENT}
-    return RemoteOptions(config, client_settings(found, found.get("base_url")))
+    client = client_settings(found, found.get("base_url"))
+    return RemoteOptions(config, client, second_writes=api == "json")
 
 
 def read_azure_options(options: Mapping[str, Any], account: str | None) -> RemoteOptions:

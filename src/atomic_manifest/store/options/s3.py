@@ -5,15 +5,19 @@ deltalake/object_store (`AWS_ACCESS_KEY_ID`, `aws_endpoint_url`, ...), and the b
 Credentials come as a whole from one place, the first of: the options, a profile that was asked for,
 `AWS_*` variables, the shared files of the AWS tools, and what obstore finds on the machine. So a
 session token in the environment is never sent with a key from the options.
+
+Two options are of this library: `etag_form` is `quoted` (default) or `bare`, for services that compare
+the text of If-Match with the ETag without its quotes (OVHcloud); `etag_lists` says that the service
+reads several ETags in one If-Match, which Amazon S3 does not.
 """
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from atomic_manifest.env import Env
 from atomic_manifest.errors import InvalidStorageOption
-from atomic_manifest.store.credentials import SharedFiles, StaticKeys
-from atomic_manifest.store.options import (
+from atomic_manifest.store.options.values import (
     CLIENT,
     RemoteOptions,
     bare_name,
@@ -21,6 +25,7 @@ from atomic_manifest.store.options import (
     read_environment,
     read_options,
 )
+from atomic_manifest.store.remote.credentials import SharedFiles, StaticKeys
 
 _PASSED_ON = (
     "checksum_algorithm",
@@ -68,11 +73,18 @@ _NAMES = (
         "shared_credentials_file": "shared_credentials_file",
         "config_file": "config_file",
         "ca_bundle": "root_certificate_file",
+        "etag_form": "etag_form",
+        "etag_lists": "etag_lists",
+        "serversideencryption": "server_side_encryption",
+        "ssekmskeyid": "sse_kms_key_id",
+        "bucketkeyenabled": "sse_bucket_key_enabled",
+        "requestpayer": "request_payer",
     }
 )
 _CREDENTIALS = ("access_key_id", "secret_access_key", "session_token")
 _OURS = {*_CREDENTIALS, *CLIENT, "profile", "shared_credentials_file", "config_file"}
 _OURS |= {"root_certificate_file", "default_region", "region", "endpoint"}
+_OURS |= {"etag_form", "etag_lists"}
 
 
 def read_s3_options(
@@ -105,8 +117,23 @@ def read_s3_options(
         config["endpoint"] = _with_bucket(endpoint, bucket) if hosted else endpoint.rstrip("/")
     client = client_settings(found, endpoint)
     if "root_certificate_file" in found:
-        client.setdefault("root_certificate", _read_certificate(found["root_certificate_file"]))
-    return RemoteOptions(config, client, credentials)
+        client["root_certificate"] = _read_certificate(found["root_certificate_file"])
+    return RemoteOptions(
+        config,
+        client,
+        credentials,
+        bare_etags=_is_bare(found.get("etag_form", "quoted")),
+        etag_lists=bool(found.get("etag_lists")),
+        ca_bundle=found.get("root_certificate_file"),
+    )
+
+
+def _is_bare(form: str) -> bool:
+    if form not in ("quoted", "bare"):
+        raise InvalidStorageOption(
+            "storage option 'etag_form' must be 'quoted' or 'bare'", option="etag_form", path=""
+        )
+    return form == "bare"
 
 
 def _credentials(
@@ -159,6 +186,8 @@ def _flattened(options: Mapping[str, Any]) -> dict[str, Any]:
                 _merge(flat, _client_kwargs(value or {}))
             case "config_kwargs":
                 _merge(flat, _config_kwargs(value or {}))
+            case "s3_additional_kwargs":
+                _merge(flat, _request_kwargs(value or {}))
             case "use_ssl":
                 _merge(flat, {"allow_http": not value})
             case _:
@@ -187,6 +216,25 @@ def _client_kwargs(given: Mapping[str, Any]) -> dict[str, Any]:
             flat["ca_bundle"] = value
         else:
             flat[option] = value
+    return flat
+
+
+def _request_kwargs(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What s3fs sends with its requests: encryption, and who pays. A key of the customer's is bytes,
+    which s3fs encodes itself.
+    """
+    flat = dict(given)
+    if flat.pop("SSECustomerAlgorithm", "AES256") != "AES256":
+        raise InvalidStorageOption(
+            "storage option 'SSECustomerAlgorithm' must be 'AES256'",
+            option="SSECustomerAlgorithm",
+            path="",
+        )
+    key = flat.pop("SSECustomerKey", None)
+    if key is not None:
+        raw = key.encode() if isinstance(key, str) else key
+        flat["sse_customer_key_base64"] = base64.b64encode(raw).decode()
+        flat["server_side_encryption"] = "sse-c"
     return flat
 
 

@@ -61,6 +61,7 @@ _FLAGS = frozenset(
         "disable_tagging",
         "disable_bulk_delete",
         "sse_bucket_key_enabled",
+        "etag_lists",
         "use_emulator",
         "use_azure_cli",
         "use_fabric_endpoint",
@@ -79,11 +80,19 @@ class RemoteOptions:
         config: Settings of the service, under obstore's names.
         client: Settings of the HTTP client, under obstore's names.
         credentials: Gives credentials when asked, in obstore's form; None leaves it to obstore.
+        bare_etags: See `remote_terms.Dialect`.
+        etag_lists: See `remote_terms.Dialect`.
+        second_writes: See `remote_terms.Dialect`.
+        ca_bundle: The file that `client["root_certificate"]` was read from, if it was one.
     """
 
     config: Mapping[str, Any] = field(repr=False)
     client: Mapping[str, Any] = field(repr=False)
     credentials: Callable[[], Any] | None = field(default=None, repr=False)
+    bare_etags: bool = False
+    etag_lists: bool = False
+    second_writes: bool = False
+    ca_bundle: str | None = None
 
 
 def read_options(

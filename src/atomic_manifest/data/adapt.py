@@ -1,0 +1,190 @@
+"""Columns of a data file as the table's: found by name, physical name or field id, and cast.
+
+Invariants: a column is read as the field it belongs to or not at all; one that the file lacks, at any
+depth, is null. Values are cast without loss (type widening, other writers' layouts of the same type);
+one that does not fit is an error. Structs, lists and maps are taken apart and put together here, for
+Arrow's own casts match fields of structs by name only.
+
+Error semantics: `adapter` raises `CorruptLog` for a file without the field ids that the table needs,
+and `UnsupportedTableFeature` for a shredded variant; the function it returns raises Arrow's errors
+for values that do not fit.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from atomic_manifest.data.casting import is_bytes, is_list, is_text
+from atomic_manifest.errors import CorruptLog, UnsupportedTableFeature
+from atomic_manifest.log.column_mapping import FIELD_ID, NO_MAPPING, ColumnMapping
+from atomic_manifest.log.schema import is_variant
+
+Adapt = Callable[[pa.Array], pa.Array]
+
+_FAMILIES: Mapping[str, Callable[[pa.DataType], bool]] = {
+    "number": lambda kind: (
+        types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    ),
+    "bytes": lambda kind: is_text(kind) or is_bytes(kind),
+    "time": lambda kind: types.is_timestamp(kind) or types.is_date(kind),
+    "boolean": types.is_boolean,
+}
+
+_TYPED_VALUE = "typed_value"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Where a column of the table comes from.
+
+    Attributes:
+        index: Of the column in the file; None if the file lacks it.
+        adapt: Makes the file's array the table's. Without an `index` it takes an array of nulls.
+    """
+
+    index: int | None
+    adapt: Adapt
+
+
+def adapter(
+    file: pa.Schema, fields: Iterable[pa.Field], mapping: ColumnMapping, path: str
+) -> list[Column]:
+    """Find columns of the table in a file.
+
+    Args:
+        file: The file's Arrow schema, with field ids as Arrow keeps them.
+        fields: Of the table's schema; not of the partitioning.
+        mapping: The table's.
+        path: The file's, for errors.
+    """
+    given = list(file)
+    if mapping.mode == "id" and given and not any(_id(field) is not None for field in given):
+        raise CorruptLog(
+            f"{path} has no field ids, and the table finds its columns by them",
+            path=path,
+            version=None,
+        )
+    found = []
+    for field in fields:
+        try:
+            found.append(_column(given, field, mapping))
+        except CorruptLog as error:
+            message = f"{path}: column {field.name!r}: {error}"
+            raise CorruptLog(message, path=path, version=None) from error
+    return found
+
+
+def _column(given: Sequence[pa.Field], field: pa.Field, mapping: ColumnMapping) -> Column:
+    index = _find(given, field, mapping)
+    source = pa.null() if index is None else given[index].type
+    return Column(index, _compile(source, field.type, mapping))
+
+
+def _find(given: Sequence[pa.Field], field: pa.Field, mapping: ColumnMapping) -> int | None:
+    if mapping.mode == "id":
+        wanted = mapping.field_id(field)
+        found = [index for index, each in enumerate(given) if _id(each) == wanted]
+    else:
+        name = mapping.physical_name(field)
+        found = [index for index, each in enumerate(given) if each.name == name]
+    return found[0] if found else None
+
+
+def _id(field: pa.Field) -> int | None:
+    text = (field.metadata or {}).get(FIELD_ID)
+    # Arrow says -1 where a file does not say anything.
+    return None if text is None or int(text) < 0 else int(text)
+
+
+def _compile(source: pa.DataType, target: pa.DataType, mapping: ColumnMapping) -> Adapt:
+    if types.is_null(source):
+        return lambda array: pa.nulls(len(array), target)
+    if types.is_dictionary(source) or types.is_run_end_encoded(source):
+        return _decoded(source, target, mapping)
+    if isinstance(source, pa.BaseExtensionType):
+        inner = _compile(source.storage_type, target, mapping)
+        return lambda array: inner(array.storage)
+    if types.is_struct(source) and types.is_struct(target):
+        return _struct(source, target, mapping)
+    if is_list(source) and types.is_list(target):
+        return _list(source, target, mapping)
+    if types.is_map(source) and types.is_map(target):
+        return _map(source, target, mapping)
+    if source == target:
+        return lambda array: array
+    if _family(source) is None or _family(source) != _family(target):
+        raise CorruptLog(f"{source} where the table has {target}", path="", version=None)
+    return lambda array: pc.cast(array, target)
+
+
+def _family(kind: pa.DataType) -> str | None:
+    """Types of one family are cast to one another, value by value checked; others are not."""
+    return next((name for name, test in _FAMILIES.items() if test(kind)), None)
+
+
+def _decoded(source: pa.DataType, target: pa.DataType, mapping: ColumnMapping) -> Adapt:
+    inner = _compile(source.value_type, target, mapping)
+    if types.is_run_end_encoded(source):
+        return lambda array: inner(pc.run_end_decode(array))
+    return lambda array: inner(array.dictionary_decode())
+
+
+def _struct(source: pa.StructType, target: pa.StructType, mapping: ColumnMapping) -> Adapt:
+    if is_variant(target):
+        mapping = NO_MAPPING
+        if source.get_field_index(_TYPED_VALUE) >= 0:
+            raise UnsupportedTableFeature(
+                "a file holds a shredded variant, which cannot be read", names=("variantShredding",)
+            )
+    given, fields = list(source), list(target)
+    columns = [_column(given, field, mapping) for field in fields]
+
+    def adapt(array: pa.StructArray) -> pa.Array:
+        children = array.flatten()
+        parts = [
+            each.adapt(pa.nulls(len(array)) if each.index is None else children[each.index])
+            for each in columns
+        ]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=_mask(array))
+
+    return adapt
+
+
+def _list(source: pa.DataType, target: pa.ListType, mapping: ColumnMapping) -> Adapt:
+    inner = _compile(source.value_type, target.value_type, mapping)
+
+    def adapt(array: pa.Array) -> pa.Array:
+        return pa.ListArray.from_arrays(
+            _offsets(array), inner(array.flatten()), type=target, mask=_mask(array)
+        )
+
+    return adapt
+
+
+def _map(source: pa.MapType, target: pa.MapType, mapping: ColumnMapping) -> Adapt:
+    keys = _compile(source.key_type, target.key_type, mapping)
+    items = _compile(source.item_type, target.item_type, mapping)
+    pair = pa.struct([source.key_field, source.item_field])
+    entries = pa.list_(pa.field("entries", pair, nullable=False))
+
+    def adapt(array: pa.MapArray) -> pa.Array:
+        pairs = array.view(entries)
+        raw_keys, raw_items = pairs.flatten().flatten()
+        return pa.MapArray.from_arrays(
+            _offsets(pairs), keys(raw_keys), items(raw_items), type=target, mask=_mask(array)
+        )
+
+    return adapt
+
+
+def _mask(array: pa.Array) -> pa.Array | None:
+    return array.is_null() if array.null_count else None
+
+
+def _offsets(array: pa.Array) -> pa.Array:
+    """Offsets of an array of lists into its `flatten()`ed values, whatever its layout."""
+    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int32())
+    return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])

@@ -1,0 +1,58 @@
+"""Predicates in the words of the log, where a table's columns are called otherwise than in its schema.
+
+Invariant: a predicate over columns of the schema and its translation hold for the same rows.
+"""
+
+import msgspec
+import pyarrow as pa
+
+from atomic_manifest.data.filter_terms import Terms
+from atomic_manifest.log.column_mapping import ColumnMapping
+from atomic_manifest.log.predicate import (
+    And,
+    Comparison,
+    In,
+    IsNull,
+    Not,
+    Or,
+    Predicate,
+)
+
+
+def physical_predicate(
+    predicate: Predicate, schema: pa.Schema, mapping: ColumnMapping
+) -> Predicate:
+    """A predicate over physical names, by which partition values and statistics of the log go.
+
+    Args:
+        predicate: Over columns of `schema`.
+        schema: The table's.
+        mapping: The table's.
+    """
+    return _translated(predicate, Terms(schema), schema, mapping) if mapping.is_on else predicate
+
+
+def _translated(
+    predicate: Predicate, terms: Terms, schema: pa.Schema, mapping: ColumnMapping
+) -> Predicate:
+    match predicate:
+        case And(children):
+            return And(tuple(_translated(each, terms, schema, mapping) for each in children))
+        case Or(children):
+            return Or(tuple(_translated(each, terms, schema, mapping) for each in children))
+        case Not(child):
+            return Not(_translated(child, terms, schema, mapping))
+        case Comparison(column) | In(column) | IsNull(column):
+            name = _physical_name(terms.column(column).path, schema, mapping)
+            return msgspec.structs.replace(predicate, column=name)
+        case _:
+            return predicate
+
+
+def _physical_name(path: tuple[str, ...], schema: pa.Schema, mapping: ColumnMapping) -> str:
+    field = schema.field(path[0])
+    names = [mapping.physical_name(field)]
+    for name in path[1:]:
+        field = field.type.field(name)
+        names.append(mapping.physical_name(field))
+    return ".".join(names)

@@ -1,0 +1,128 @@
+"""A `pyarrow.dataset.Dataset` over files of which Arrow itself can only read some.
+
+Invariants: whatever goes through a scanner (`scanner`, `to_table`, `to_batches`, `head`, `take`,
+`count_rows`, and with them DuckDB, Polars and pandas) streams the rows of the table, no more and no less.
+Whatever looks behind it for files to read on its own (`get_fragments`, `sort_by`, joins, pickles) finds a
+single file that cannot be opened: it gets an error that says so, never rows that are deleted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NoReturn, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+from atomic_manifest.data.files import DataFile, FileReader
+from atomic_manifest.data.filters import columns_in
+from atomic_manifest.errors import UnsupportedByStore
+
+_MESSAGE = (
+    "this table has deletion vectors or mapped columns, which Arrow's own file fragments do not know; "
+    "read it by scanner(), to_table() or to_batches()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The files of a scan.
+
+    Attributes:
+        schema: The table's.
+        plain: Those that Arrow reads right.
+        special: The others.
+        reader: Reads the others.
+    """
+
+    schema: pa.Schema
+    plain: ds.FileSystemDataset
+    special: Sequence[DataFile]
+    reader: FileReader
+
+    def special_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of the special files."""
+        return (batch for _, batch in self.reader.read(self.special, columns))
+
+
+class _Guard(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow ships no types
+    """A filesystem in which nothing can be opened."""
+
+    def get_type_name(self) -> str:
+        return "atomic_manifest_guard"
+
+    def normalize_path(self, path: str) -> str:
+        return path
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise UnsupportedByStore(_MESSAGE, path="")
+
+    get_file_info = get_file_info_selector = open_input_file = open_input_stream = _refuse
+    create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = _refuse
+    delete_file = move = copy_file = open_output_stream = open_append_stream = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Guard, ()
+
+
+class TableDataset(ds.UnionDataset):  # type: ignore[misc]  # pyarrow ships no types
+    """See the module docstring.
+
+    Args:
+        parts: The files.
+        filter: Rows to give; None for all.
+    """
+
+    def __init__(self, parts: Parts, filter: pc.Expression | None = None) -> None:
+        parquet, nowhere = ds.ParquetFileFormat(), fs.PyFileSystem(_Guard())
+        fragment = parquet.make_fragment(_MESSAGE, nowhere)
+        guard = ds.FileSystemDataset([fragment], parts.schema, parquet, nowhere)
+        super().__init__(parts.schema, [guard])
+        self._parts = parts
+        self._filter = filter
+
+    def filter(self, expression: pc.Expression) -> Self:
+        """See `pyarrow.dataset.Dataset.filter`."""
+        return type(self)(self._parts, _both(self._filter, expression))
+
+    def scanner(
+        self,
+        columns: Sequence[str] | Mapping[str, pc.Expression] | None = None,
+        filter: pc.Expression | None = None,
+        **options: Any,
+    ) -> ds.Scanner:
+        """See `pyarrow.dataset.Dataset.scanner`."""
+        parts, chosen = self._parts, _both(self._filter, filter)
+        first = parts.plain.scanner(columns=columns, filter=chosen, **options)
+        result = first.projected_schema
+        needed = self._needed(columns, chosen)
+        schema = pa.schema([parts.schema.field(name) for name in needed])
+        rest = ds.Scanner.from_batches(
+            parts.special_batches(needed), schema=schema, columns=columns, filter=chosen, **options
+        )
+        batches = (
+            pa.RecordBatch.from_arrays(batch.columns, schema=result)
+            for batch in chain(first.to_batches(), rest.to_batches())
+        )
+        return ds.Scanner.from_batches(batches, schema=result)
+
+    def _needed(
+        self, columns: Sequence[str] | Mapping[str, pc.Expression] | None, filter: Any
+    ) -> list[str]:
+        """The top-level columns to read; at least one, for a batch without any has no length."""
+        schema = self._parts.schema
+        if columns is None:
+            return list(schema.names)
+        expressions = list(columns.values()) if isinstance(columns, Mapping) else []
+        found = set() if isinstance(columns, Mapping) else set(columns)
+        for expression in expressions if filter is None else [*expressions, filter]:
+            found |= columns_in(expression, schema)
+        return [name for name in schema.names if name in found] or [schema.names[0]]
+
+
+def _both(one: pc.Expression | None, other: pc.Expression | None) -> pc.Expression | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other

@@ -1,0 +1,105 @@
+"""LIST requests on `_delta_log`, few for a short log and many at once for a long one.
+
+Invariants: files are given in ascending order of path, each once, and none that the log had when the
+listing began is left out. Only names that begin with a digit are given: those of a log's versions come
+before all folders (`_sidecars`), which are not descended into.
+
+Error semantics: the store's own.
+"""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice, pairwise
+
+from atomic_manifest.log.entry import LOG_FOLDER
+from atomic_manifest.store.driver import ObjectMeta
+from atomic_manifest.store.object_store import ObjectStore
+
+PAGE = 1000
+"""Objects in an answer of all services; a first page that is full shows that there is more."""
+
+LISTERS = 8
+"""LIST requests under way at once."""
+
+_END = f"{LOG_FOLDER}/:"  # what follows the digits
+_VERSION = re.compile(rf"{LOG_FOLDER}/(\d{{20}})\.")
+_LAST_VERSION = 10**20 - 1
+
+
+def log_files(store: ObjectStore, start: int = 0, stop: int | None = None) -> Iterator[ObjectMeta]:
+    """The files of the log's versions.
+
+    Args:
+        store: Rooted at the table.
+        start: The first version.
+        stop: The version to stop before; None for all.
+    """
+    first = list(islice(_files(store, start, stop), PAGE))
+    yield from first
+    last = _VERSION.match(first[-1].path) if len(first) == PAGE else None
+    if last is None:
+        return
+    begin = int(last[1])
+    after = first[-1].path
+    if _answers_at_once(store):
+        yield from _files(store, begin, stop, after)
+        return
+    end = stop
+    with ThreadPoolExecutor(LISTERS) as pool:
+        if end is None or end > _LAST_VERSION:
+            end = _reach(store, pool, begin)
+        bounds = _bounds(begin, end, stop)
+        starts = [after, *[None] * (len(bounds) - 1)]
+        listed = pool.map(partial(_listed, store), bounds, starts)
+        for files in listed:
+            yield from files
+
+
+def files_in_turn(store: ObjectStore) -> Iterator[ObjectMeta]:
+    """The same files, none of which is asked for before the ones before it are used."""
+    return _files(store, 0, None)
+
+
+def _listed(
+    store: ObjectStore, versions: tuple[int, int | None], after: str | None
+) -> list[ObjectMeta]:
+    return list(_files(store, *versions, after))
+
+
+def _files(
+    store: ObjectStore, start: int, stop: int | None, after: str | None = None
+) -> Iterator[ObjectMeta]:
+    begin = f"{LOG_FOLDER}/{start:020}" if start else None
+    end = _END if stop is None or stop > _LAST_VERSION else f"{LOG_FOLDER}/{stop:020}"
+    for meta in store.list(LOG_FOLDER, start_after=after or begin):
+        if meta.path >= end:
+            return
+        yield meta
+
+
+def _answers_at_once(store: ObjectStore) -> bool:
+    """Whether listing takes no requests, so that asking for parts of it would only read more."""
+    return store.url.startswith(("file:", "memory:"))
+
+
+def _reach(store: ObjectStore, pool: ThreadPoolExecutor, begin: int) -> int:
+    """A version that nothing, or not much, lies behind: found by looking twice as far each time."""
+    distance = PAGE
+    while True:
+        distances = [distance << step for step in range(LISTERS)]
+        probes = pool.map(
+            lambda ahead: next(_files(store, begin + ahead, None), None) is None, distances
+        )
+        for ahead, nothing_behind in zip(distances, probes, strict=True):
+            if nothing_behind:
+                return begin + ahead
+        distance = distances[-1] * 2
+
+
+def _bounds(begin: int, end: int, stop: int | None) -> list[tuple[int, int | None]]:
+    """Ranges of versions that together are [begin, stop), the last one open if `stop` is None."""
+    step = max(PAGE, -(-(end - begin) // (4 * LISTERS)))
+    cuts = [*range(begin, end, step), stop]
+    return [(first, last) for first, last in pairwise(cuts) if first is not None]

@@ -1,0 +1,1 @@
+"""Filesystems of fsspec as drivers, and the conditional requests of those that speak to a bucket."""

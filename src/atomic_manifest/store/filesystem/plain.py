@@ -1,0 +1,295 @@
+"""Any filesystem of fsspec whose conditional writes are none: reads, and writes without a condition.
+
+fsspec's `exists()`-then-write is no condition, so `when` raises `UnsupportedByStore`, which says what
+to use instead. ETags are what the filesystem tells of a file, if it tells any. Nothing is taken from a
+cache of listings. A put may be seen half done by readers, where the filesystem shows that.
+
+Error semantics: a filesystem's time-outs and connection errors are `StoreUnavailable` of reads and
+`Unanswered` of writes; what it does not implement is `UnsupportedByStore`; its other errors are
+`StoreError` with the name of their class, for their texts may hold addresses and secrets.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from atomic_manifest.errors import (
+    NotFound,
+    NotModified,
+    StoreError,
+    StorePermissionDenied,
+    StoreUnavailable,
+    UnsupportedByStore,
+)
+from atomic_manifest.store.capabilities import Capabilities, Finding, Support
+from atomic_manifest.store.conditions import Condition, ETag, IfMatch
+from atomic_manifest.store.driver import (
+    Data,
+    Deleted,
+    DeleteOutcome,
+    Object,
+    ObjectMeta,
+    Unanswered,
+    WriteOutcome,
+    Written,
+    check_path,
+)
+from atomic_manifest.store.keys import check_range, check_start, folder
+from atomic_manifest.store.spool import SpooledUpload
+
+INSTEAD = {
+    "fsspec.implementations.memory.MemoryFileSystem": "a memory:// URL",
+    "fsspec.implementations.http.HTTPFileSystem": "an https:// URL",
+    "fsspec.implementations.webhdfs.WebHDFS": "a bucket",
+    "obstore.fsspec.FsspecStore": "the URL with storage_options",
+    "webdav4.fsspec.WebdavFileSystem": "an https:// URL",
+}
+"""What to open where conditions are needed, by the filesystem's class."""
+
+_ETAGS = ("ETag", "etag", "e_tag", "generation")
+_TIMES = ("LastModified", "last_modified", "modified", "mtime", "updated", "created")
+
+
+class PlainFilesystemDriver:
+    """A folder of a filesystem.
+
+    Args:
+        fs: Of fsspec.
+        root: The folder, with or without the filesystem's protocol.
+    """
+
+    keeps_metadata = False
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self._fs = fs
+        self._root = str(fs._strip_protocol(root)).rstrip("/") + "/"  # noqa: SLF001 - fsspec's word for it
+        protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+        self._url = f"{protocol}://{self._root.rstrip('/')}"
+
+    @property
+    def url(self) -> str:
+        """See `Driver.url`."""
+        return self._url
+
+    def __repr__(self) -> str:
+        return f"PlainFilesystemDriver({self._url!r})"
+
+    @property
+    def endpoint(self) -> str:
+        """The service, for what is remembered of it."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """None: no condition is ever sent."""
+        found = Finding(Support.UNSUPPORTED, "the filesystem looks first and writes after")
+        known = Capabilities(endpoint=self._name, source="known")
+        verbs = ("put_", "upload_", "copy_", "delete_")
+        names = [name for name, _ in known.findings() if name.startswith(verbs)]
+        return known.with_findings(dict.fromkeys(names, found))
+
+    def get(
+        self,
+        path: str,
+        *,
+        range: tuple[int, int] | None = None,
+        if_none_match: ETag | None = None,
+    ) -> Object:
+        """See `Driver.get`. Looks first, then reads; what changes between is not noticed."""
+        start, end = (None, None) if range is None else check_range(path, range)
+        meta = self.head(path, if_none_match=if_none_match)
+        if start is not None:
+            check_start(path, start, meta.size)
+        with self._reported(path):
+            data = self._fs.cat_file(self._file(path), start=start, end=end)
+        return Object(bytes(data), meta)
+
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
+        """See `Driver.head`."""
+        file = self._file(path)
+        with self._reported(path):
+            self._forget()
+            info = self._fs.info(file)
+        if info["type"] != "file":
+            raise NotFound(f"{path} is a folder", path=path)
+        meta = _meta(path, info)
+        if if_none_match is not None and meta.etag == if_none_match:
+            raise NotModified(f"{path} has not changed", path=path)
+        return meta
+
+    def put(
+        self,
+        path: str,
+        data: Data,
+        *,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.put`. `metadata` is not kept."""
+        del metadata
+        file, body = self._file(path), bytes(data)
+        self._unconditional(path, when)
+        try:
+            with self._reported(path, writing=True):
+                self._make_folder(file)
+                self._fs.pipe_file(file, body)
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Written(ObjectMeta(path, len(body)))
+
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> SpooledUpload:
+        """See `Driver.start_upload`. `metadata` is not kept."""
+        del max_in_flight, metadata
+        file = self._file(path)
+        self._unconditional(path, when)
+
+        def put(source: IO[bytes], size: int) -> WriteOutcome:
+            try:
+                with self._reported(path, writing=True):
+                    self._make_folder(file)
+                    with self._fs.open(file, "wb") as target:
+                        shutil.copyfileobj(source, target, part_size)
+            except StoreUnavailable as error:
+                return Unanswered(error)
+            return Written(ObjectMeta(path, size))
+
+        return SpooledUpload(put, part_size)
+
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`."""
+        file = self._file(path)
+        self._unconditional(path, when)
+        self._unconditional(path, source_when)
+        found = self.head(source)
+        try:
+            with self._reported(path, writing=True):
+                self._make_folder(file)
+                self._fs.cp_file(self._file(source), file)
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Written(ObjectMeta(path, found.size))
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
+        """See `Driver.delete`."""
+        file = self._file(path)
+        self._unconditional(path, when)
+        if version is not None:
+            raise UnsupportedByStore(f"{path}: {self._name} offers no versions", path=path)
+        try:
+            self.head(path)  # a folder of this name is not to be deleted
+            with self._reported(path):
+                self._fs.rm_file(file)
+        except NotFound:
+            return Deleted()
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Deleted()
+
+    def delete_many(self, paths: Iterable[str]) -> None:
+        """See `Driver.delete_many`."""
+        for path in paths:
+            outcome = self.delete(path)
+            if isinstance(outcome, Unanswered):
+                raise outcome.cause
+
+    def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
+        """See `Driver.list`. The whole listing is read at once, and put in order."""
+        below, after = folder(prefix), start_after or ""
+        found: dict[str, Any] = {}
+        with self._reported(prefix), suppress(FileNotFoundError):
+            self._forget()
+            found = self._fs.find((self._root + below).rstrip("/") or self._root, detail=True)
+        cut = len(self._root)
+        metas = [_meta(name[cut:], info) for name, info in found.items()]
+        wanted = (meta for meta in metas if meta.path.startswith(below) and meta.path > after)
+        return iter(sorted(wanted, key=lambda meta: meta.path))
+
+    @property
+    def _name(self) -> str:
+        return type(self._fs).__name__
+
+    def _file(self, path: str) -> str:
+        return self._root + check_path(path)
+
+    def _forget(self) -> None:
+        with suppress(NotImplementedError):
+            self._fs.invalidate_cache()
+
+    def _make_folder(self, file: str) -> None:
+        with suppress(FileExistsError, NotImplementedError):
+            self._fs.makedirs(file.rpartition("/")[0], exist_ok=True)
+
+    def _unconditional(self, path: str, when: Condition | None) -> None:
+        if when is None:
+            return
+        kinds = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(self._fs).__mro__)
+        instead = next((INSTEAD[kind] for kind in kinds if kind in INSTEAD), None)
+        raise UnsupportedByStore(
+            f"{path}: {self._name} cannot write on a condition, only look first and write after; use"
+            f" {instead or 's3fs, gcsfs, adlfs, a local folder, or an https:// URL'}",
+            path=path,
+        )
+
+    @contextmanager
+    def _reported(self, path: str, *, writing: bool = False) -> Iterator[None]:
+        """Turn the filesystem's errors into this library's."""
+        name = path or "the root"
+        try:
+            yield
+        except (StoreError, AssertionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a filesystem may raise anything
+            told = _told(error, f"{name}: {self._name} failed with {type(error).__name__}", path)
+            if isinstance(error, _MISSING) and not writing:
+                told = NotFound(f"{name} does not exist", path=path)
+        else:
+            return
+        raise told
+
+
+_MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+def _told(error: Exception, text: str, path: str) -> StoreError:
+    if isinstance(error, PermissionError):
+        return StorePermissionDenied(text, path=path)
+    if isinstance(error, NotImplementedError):
+        return UnsupportedByStore(text, path=path)
+    if isinstance(error, ConnectionError | TimeoutError):
+        return StoreUnavailable(text, path=path)
+    return StoreError(text, path=path)
+
+
+def _meta(path: str, info: Mapping[str, Any]) -> ObjectMeta:
+    etag = next((info[name] for name in _ETAGS if info.get(name)), None)
+    time = next((info[name] for name in _TIMES if info.get(name)), None)
+    return ObjectMeta(
+        path, info.get("size") or 0, ETag.parse(str(etag)) if etag else None, _moment(time)
+    )
+
+
+def _moment(time: Any) -> datetime | None:
+    if isinstance(time, int | float):
+        return datetime.fromtimestamp(time, UTC)
+    if not isinstance(time, datetime):
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -1,0 +1,223 @@
+"""One run of the probe: its keys, its threads, its bounds, and the clean-up after it."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TypeVar
+
+from atomic_manifest.errors import NotFound, StoreError, StoreUnavailable, UnsupportedByStore
+from atomic_manifest.store.capabilities import Finding, Support
+from atomic_manifest.store.conditions import Condition, ETag
+from atomic_manifest.store.driver import DriverUpload
+from atomic_manifest.store.keys import folder
+from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.store.safety.endpoint import raw_of
+
+_T = TypeVar("_T")
+
+_log = logging.getLogger("atomic_manifest")
+
+_PART = 5 * 1024 * 1024
+_ATTEMPTS = 6
+_PAUSE_SECONDS = 0.1
+_BARRIER_SECONDS = 60.0
+
+
+class Unclear(Exception):
+    """The store would not say; the check is made again, on other keys."""
+
+
+class OutOfTime(Exception):
+    """The probe's time ended."""
+
+
+class Session:
+    """See the module docstring. To be used as a context manager.
+
+    Args:
+        store: Where to probe.
+        prefix: A folder for the probe's keys alone.
+        threads: How many race.
+        rounds: How often they race in one check, at most.
+        seconds: When no further round is begun.
+        body_size: Bytes of an object that is raced for.
+
+    Attributes:
+        store: As given.
+        driver: Its driver, which makes the single attempts that are looked at.
+        threads: As given.
+        rounds: As given.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        prefix: str,
+        threads: int,
+        rounds: int,
+        seconds: float,
+        body_size: int,
+    ) -> None:
+        self.store = store
+        self.driver = store.driver
+        self.threads = threads
+        self.rounds = rounds
+        self._below = folder(prefix)
+        self._deadline = store.env.monotonic() + seconds
+        self._body_size = body_size
+        self._lock = threading.Lock()
+        self._paths: list[str] = []
+        self._uploads: list[DriverUpload] = []
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="probe")
+
+    @property
+    def prefix(self) -> str:
+        """The folder of the probe's keys, without a trailing slash."""
+        return self._below.removesuffix("/")
+
+    # --- keys and bodies ---
+
+    def key(self, name: str) -> str:
+        """A fresh path, which will be cleaned up."""
+        with self._lock:
+            path = f"{self._below}{name}-{len(self._paths)}"
+            self._paths.append(path)
+        return path
+
+    def body(self, number: int, *, times: int = 1) -> bytes:
+        """A body that differs from those of other numbers, `times` as large as others."""
+        text = b"%08d " % number
+        return text * (times * self._body_size // len(text) + 1)
+
+    def write(self, path: str, body: bytes) -> ETag:
+        """Put unconditionally, with retries, and give the ETag.
+
+        Raises:
+            UnsupportedByStore: If the service gives none.
+        """
+        etag = self.store.put(path, body).etag or self.store.head(path).etag
+        if etag is None:
+            raise UnsupportedByStore(f"{path}: the service gives no ETags", path=path)
+        return etag
+
+    def read(self, path: str) -> bytes | None:
+        """An object's bytes, None if it is not there."""
+        try:
+            return self.store.get(path).data
+        except NotFound:
+            return None
+
+    def start_upload(self, path: str, body: bytes, when: Condition | None) -> DriverUpload:
+        """A multipart upload of one part, ready to be finished.
+
+        Where the driver's uploads have a `flush`, nothing but the completion is left.
+        """
+        upload = self.driver.start_upload(path, part_size=_PART, max_in_flight=1, when=when)
+        with self._lock:
+            self._uploads.append(upload)
+        upload.write(body)
+        flush = getattr(upload, "flush", None)
+        if flush is not None:
+            flush()
+        return upload
+
+    # --- running ---
+
+    def race(self, acts: Sequence[Callable[[], object]]) -> list[object]:
+        """Do all at the same instant, each in a thread of its own; errors are results."""
+        self.check_time()
+        barrier = threading.Barrier(len(acts))
+
+        def started(act: Callable[[], object]) -> object:
+            barrier.wait(_BARRIER_SECONDS)
+            try:
+                return act()
+            except StoreError as error:
+                return error
+
+        return list(self._pool.map(started, acts))
+
+    def each(self, makes: Sequence[Callable[[], _T]]) -> list[_T]:
+        """Do all, several at a time; the first error is raised."""
+        return list(self._pool.map(lambda make: make(), makes))
+
+    def check_time(self) -> None:
+        """Raise `OutOfTime` once the time has ended."""
+        if self.store.env.monotonic() > self._deadline:
+            raise OutOfTime
+
+    def finding(self, check: Callable[[], Finding]) -> Finding:
+        """What a check finds, made again while the store would not say."""
+        env, pause = self.store.env, _PAUSE_SECONDS
+        for _ in range(_ATTEMPTS):
+            try:
+                self.check_time()
+                return check()
+            except OutOfTime:
+                return Finding(Support.UNTESTED, "the time for the probe ended")
+            except (Unclear, StoreUnavailable):
+                env.sleep(env.random() * pause)
+                pause *= 2
+            except UnsupportedByStore as error:
+                return _unsupported(error)
+            except StoreError as error:
+                return Finding(Support.REFUSED, bare_message(error))
+        return Finding(Support.UNTESTED, "the store kept giving no clear answer")
+
+    # --- the end ---
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._clean_up()
+        finally:
+            self._pool.shutdown()
+
+    def _clean_up(self) -> None:
+        for upload in self._uploads:
+            with suppress(StoreError):
+                upload.abort()
+        try:
+            self._delete(self._paths)
+        except StoreError as error:
+            _log.warning(
+                "the probe left objects below %s/%s: %s", self.store.url, self.prefix, error
+            )
+
+    def delete(self, path: str) -> None:
+        """Delete an object, whether or not the service takes deletions in batches."""
+        self._delete([path])
+
+    def _delete(self, paths: Sequence[str]) -> None:
+        try:
+            self.store.delete_many(paths)
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            raw = raw_of(self.driver)
+            if raw is None:
+                raise
+            raw.delete_each(paths)
+
+
+def bare_message(error: StoreError) -> str:
+    """An error's text without the key it is about, which is another one in every run."""
+    path = getattr(error, "path", "")
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _unsupported(error: UnsupportedByStore) -> Finding:
+    text = bare_message(error)
+    answered = " says " in text
+    return Finding(Support.REFUSED if answered else Support.UNSUPPORTED, text)

@@ -1,0 +1,264 @@
+"""The asynchronous twin of `RemoteDriver`: the same words, sent by obstore's coroutines.
+
+Everything `remote` promises holds here. What goes through the second client runs on its own event
+loop, and is waited for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import obstore
+
+from atomic_manifest.errors import NotFound, NotModified, StoreUnavailable
+from atomic_manifest.store.async_driver import AsyncDriverUpload
+from atomic_manifest.store.conditions import Condition, ETag, IfMatch
+from atomic_manifest.store.driver import (
+    Data,
+    Deleted,
+    DeleteOutcome,
+    Object,
+    ObjectMeta,
+    Refused,
+    Unanswered,
+    WriteOutcome,
+    Written,
+    check_path,
+)
+from atomic_manifest.store.failures import Service, read_failure, write_outcome
+from atomic_manifest.store.remote.driver import PAGE, RemoteDriver
+from atomic_manifest.store.remote.second_upload import AsyncSecondUpload
+from atomic_manifest.store.remote.terms import SDK_ERRORS, Keys, never_matches
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile
+
+
+class AsyncRemoteDriver:
+    """A bucket, or a folder of one, for tasks of an event loop.
+
+    Args:
+        remote: The same bucket for threads; its connections are used.
+    """
+
+    def __init__(self, remote: RemoteDriver) -> None:
+        self._terms = remote.terms
+        self._requests = remote.requests
+        self._remote = remote
+        self._second = remote.second
+
+    @property
+    def url(self) -> str:
+        """See `Driver.url`."""
+        return self._remote.url
+
+    def __repr__(self) -> str:
+        return f"AsyncRemoteDriver({self.url!r})"
+
+    async def get(
+        self,
+        path: str,
+        *,
+        range: tuple[int, int] | None = None,
+        if_none_match: ETag | None = None,
+    ) -> Object:
+        """See `Driver.get`."""
+        if if_none_match is not None and self._terms.service is Service.GCS:
+            await self.head(path, if_none_match=if_none_match)
+        options = self._terms.get_options(path, range, if_none_match, head=False)
+        key = self._terms.key(path)
+        with self._terms.reported(path):
+            result = await obstore.get_async(self._requests, key, options=options)
+            return self._terms.object(path, result, await result.bytes_async())
+
+    async def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
+        """See `Driver.head`."""
+        options = self._terms.get_options(path, None, if_none_match, head=True)
+        key = self._terms.key(path)
+        with self._terms.reported(path):
+            result = await obstore.get_async(self._requests, key, options=options)
+            meta = self._terms.meta(path, result)
+        if if_none_match is not None and meta.etag == if_none_match:
+            raise NotModified(f"{path} has not changed", path=path)
+        return meta
+
+    async def put(
+        self,
+        path: str,
+        data: Data,
+        *,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.put`."""
+        key, attributes = self._terms.key(path), self._terms.attributes(path, metadata)
+        if self._terms.needs_verbs(when):
+            await asyncio.to_thread(self._second.check, path, when)
+            return await self._second.run_async(
+                lambda bucket: bucket.put(path, data, when=when, metadata=metadata)
+            )
+        mode = self._terms.mode(path, when)
+        if never_matches(when):
+            return Refused()
+        try:
+            result = await obstore.put_async(
+                self._requests,
+                key,
+                memoryview(data).cast("B"),
+                mode=mode,
+                attributes=attributes,
+                use_multipart=False,
+            )
+        except SDK_ERRORS as error:
+            failure = read_failure(error)
+        else:
+            return Written(self._terms.written(path, data, metadata, result))
+        return write_outcome(self._terms.service, path, when, failure)
+
+    async def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> AsyncDriverUpload:
+        """See `Driver.start_upload`."""
+        key, attributes = self._terms.key(path), self._terms.attributes(path, metadata)
+        if when is not None or self._terms.dialect.second_writes:
+            await asyncio.to_thread(self._second.check, path, when)
+            return AsyncSecondUpload(
+                self._second,
+                path,
+                when=when,
+                metadata=metadata,
+                part_size=part_size,
+                max_in_flight=max_in_flight,
+            )
+        writer = obstore.open_writer_async(
+            self._remote.uploads,
+            key,
+            attributes=attributes,
+            buffer_size=part_size,
+            max_concurrency=max_in_flight,
+        )
+        return AsyncRemoteUpload(path, writer, partial(self._terms.reported, path))
+
+    async def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`."""
+        check_path(source)
+        check_path(path)
+        await asyncio.to_thread(self._second.check, path, when, source_when)
+        return await self._second.run_async(
+            lambda bucket: bucket.copy(source, path, when=when, source_when=source_when)
+        )
+
+    async def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
+        """See `Driver.delete`."""
+        key = self._terms.key(path)
+        self._terms.dialect.check_deletion(path, when, version)
+        if when is not None or version is not None:
+            await asyncio.to_thread(self._second.check, path, when)
+            return await self._second.run_async(
+                lambda bucket: bucket.delete(path, when=when, version=version)
+            )
+        try:
+            await self._delete(path, key)
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Deleted()
+
+    async def delete_many(self, paths: Iterable[str]) -> None:
+        """See `Driver.delete_many`."""
+        given = iter(paths)
+        while batch := list(islice(given, PAGE)):
+            await self._delete(batch[0], [self._terms.key(path) for path in batch])
+
+    def list(
+        self, prefix: str = "", *, start_after: str | None = None
+    ) -> AsyncIterator[ObjectMeta]:
+        """See `Driver.list`."""
+        return self._listed(prefix, self._terms.folder_of(prefix), self._terms.offset(start_after))
+
+    async def close(self) -> None:
+        """See `AsyncDriver.close`. The connections are the blocking driver's, and stay open."""
+
+    async def _listed(
+        self, prefix: str, below: str, offset: str | None
+    ) -> AsyncIterator[ObjectMeta]:
+        with self._terms.reported(prefix):
+            pages = obstore.list(self._requests, below or None, offset=offset, chunk_size=PAGE)
+        while True:
+            with self._terms.reported(prefix):
+                page = await anext(pages, None)
+            if page is None:
+                return
+            for meta in self._terms.listed(page, below, offset):
+                yield meta
+
+    async def _delete(self, path: str, key: str | Keys) -> None:
+        try:
+            with self._terms.reported(path):
+                await obstore.delete_async(self._requests, key)
+        except NotFound:
+            if isinstance(key, list):  # what follows the missing one was not deleted
+                for single in key:
+                    await self._delete(path, single)
+
+
+class AsyncRemoteUpload:
+    """The asynchronous twin of `RemoteUpload`.
+
+    Args:
+        path: The object's path.
+        writer: obstore's writer of it.
+        reported: Turns the SDK's errors into this library's.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        writer: "AsyncWritableFile",
+        reported: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._path = path
+        self._writer: AsyncWritableFile | None = writer
+        self._reported = reported
+        self._size = 0
+
+    async def write(self, data: Data) -> None:
+        """See `DriverUpload.write`."""
+        assert self._writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
+        with self._reported():
+            self._size += await self._writer.write(data)
+
+    async def finish(self) -> WriteOutcome:
+        """See `DriverUpload.finish`. The result tells neither ETag nor time."""
+        writer, self._writer = self._writer, None
+        assert writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
+        try:
+            with self._reported():
+                await writer.close()
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Written(ObjectMeta(self._path, self._size))
+
+    async def abort(self) -> None:
+        """See `DriverUpload.abort`."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with self._reported():
+                await writer.__aexit__(Exception, None, None)

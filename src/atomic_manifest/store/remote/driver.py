@@ -1,0 +1,261 @@
+"""S3, Google Cloud Storage and Azure Blob Storage, through obstore.
+
+Invariants:
+
+* One call, one request (a listing: one request a page): retries belong to `ObjectStore` and to the
+  commit machine. Only multipart uploads are retried inside; their parts are idempotent.
+* No type, and no text, of the SDK gets out: see `failures`.
+* The GIL is free while a request is under way.
+* What obstore cannot ask (conditional uploads, copies and deletions, deletions of one version) goes
+  through a second client, of fsspec's filesystem for the service. It is opened when first needed.
+* Objects under a customer's key (SSE-C) take no condition: it is refused, and nothing is sent.
+
+See `remote_terms` for what is sent.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
+
+import obstore
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from atomic_manifest.errors import NotFound, NotModified, StoreUnavailable
+from atomic_manifest.store.conditions import Condition, ETag, IfMatch
+from atomic_manifest.store.driver import (
+    Data,
+    Deleted,
+    DeleteOutcome,
+    DriverUpload,
+    Object,
+    ObjectMeta,
+    Refused,
+    Unanswered,
+    WriteOutcome,
+    Written,
+    check_path,
+)
+from atomic_manifest.store.failures import Service, read_failure, write_outcome
+from atomic_manifest.store.remote.second_client import SecondClient
+from atomic_manifest.store.remote.second_upload import SecondUpload
+from atomic_manifest.store.remote.terms import SDK_ERRORS, Dialect, Keys, Terms, never_matches
+from atomic_manifest.store.remote.upload import RemoteUpload
+
+if TYPE_CHECKING:
+    from atomic_manifest.store.filesystem.calls import Calls
+    from atomic_manifest.store.remote.async_driver import AsyncRemoteDriver
+    from atomic_manifest.store.remote.raw import Raw
+
+Backend: TypeAlias = S3Store | GCSStore | AzureStore
+
+PAGE = 1000
+"""Objects of one page of a listing, and of one request that deletes many."""
+
+
+class RemoteDriver:
+    """A bucket, or a folder of one.
+
+    Args:
+        dialect: How the service wants its conditions.
+        requests: The bucket, with an SDK that makes one attempt.
+        uploads: Gives the bucket with an SDK that tries again, for multipart uploads; called once,
+            when first needed.
+        second: Opens the client of the same bucket for what obstore cannot ask; called once, when
+            first needed.
+        url: For messages; holds no secret.
+        prefix: The folder; empty for the whole bucket.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        requests: Backend,
+        uploads: Callable[[], Backend],
+        second: Callable[[], "Calls"],
+        *,
+        url: str,
+        prefix: str = "",
+    ) -> None:
+        self.terms = Terms(dialect, prefix)
+        self.requests = requests
+        self.second = SecondClient(dialect, second, prefix)
+        self._open_uploads = uploads
+        self._uploads: Backend | None = None
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        """See `Driver.url`."""
+        return self._url
+
+    @property
+    def uploads(self) -> Backend:
+        """The bucket, with an SDK that tries again."""
+        if self._uploads is None:
+            self._uploads = self._open_uploads()
+        return self._uploads
+
+    def __repr__(self) -> str:
+        return f"RemoteDriver({self._url!r})"
+
+    def as_async(self) -> "AsyncRemoteDriver":
+        """The same bucket as an `AsyncDriver`, over the same connections."""
+        from atomic_manifest.store.remote.async_driver import AsyncRemoteDriver  # noqa: PLC0415 - a cycle
+
+        return AsyncRemoteDriver(self)
+
+    def get(
+        self,
+        path: str,
+        *,
+        range: tuple[int, int] | None = None,
+        if_none_match: ETag | None = None,
+    ) -> Object:
+        """See `Driver.get`."""
+        if if_none_match is not None and self.terms.service is Service.GCS:
+            self.head(path, if_none_match=if_none_match)
+        options = self.terms.get_options(path, range, if_none_match, head=False)
+        key = self.terms.key(path)
+        with self.terms.reported(path):
+            result = obstore.get(self.requests, key, options=options)
+            return self.terms.object(path, result, result.bytes())
+
+    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
+        """See `Driver.head`."""
+        options = self.terms.get_options(path, None, if_none_match, head=True)
+        key = self.terms.key(path)
+        with self.terms.reported(path):
+            meta = self.terms.meta(path, obstore.get(self.requests, key, options=options))
+        if if_none_match is not None and meta.etag == if_none_match:
+            raise NotModified(f"{path} has not changed", path=path)
+        return meta
+
+    def put(
+        self,
+        path: str,
+        data: Data,
+        *,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.put`."""
+        key, attributes = self.terms.key(path), self.terms.attributes(path, metadata)
+        if self.terms.needs_verbs(when):
+            self.second.check(path, when)
+            return self.second.run(
+                lambda bucket: bucket.put(path, data, when=when, metadata=metadata)
+            )
+        mode = self.terms.mode(path, when)
+        if never_matches(when):
+            return Refused()
+        try:
+            result = obstore.put(
+                self.requests,
+                key,
+                memoryview(data).cast("B"),  # obstore reads other formats item by item
+                mode=mode,
+                attributes=attributes,
+                use_multipart=False,
+            )
+        except SDK_ERRORS as error:
+            failure = read_failure(error)
+        else:
+            return Written(self.terms.written(path, data, metadata, result))
+        return write_outcome(self.terms.service, path, when, failure)
+
+    def start_upload(
+        self,
+        path: str,
+        *,
+        part_size: int,
+        max_in_flight: int,
+        when: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> DriverUpload:
+        """See `Driver.start_upload`."""
+        key, attributes = self.terms.key(path), self.terms.attributes(path, metadata)
+        if when is not None or self.terms.dialect.second_writes:
+            self.second.check(path, when)
+            return SecondUpload(
+                self.second,
+                path,
+                when=when,
+                metadata=metadata,
+                part_size=part_size,
+                max_in_flight=max_in_flight,
+            )
+        writer = obstore.open_writer(
+            self.uploads,
+            key,
+            attributes=attributes,
+            buffer_size=part_size,
+            max_concurrency=max_in_flight,
+        )
+        return RemoteUpload(path, writer, partial(self.terms.reported, path))
+
+    def copy(
+        self,
+        source: str,
+        path: str,
+        *,
+        when: Condition | None = None,
+        source_when: IfMatch | None = None,
+    ) -> WriteOutcome:
+        """See `Driver.copy`."""
+        check_path(source)
+        check_path(path)
+        self.second.check(path, when, source_when)
+        return self.second.run(
+            lambda bucket: bucket.copy(source, path, when=when, source_when=source_when)
+        )
+
+    def delete(
+        self, path: str, *, when: IfMatch | None = None, version: str | None = None
+    ) -> DeleteOutcome:
+        """See `Driver.delete`."""
+        key = self.terms.key(path)
+        self.terms.dialect.check_deletion(path, when, version)
+        if when is not None or version is not None:
+            self.second.check(path, when)
+            return self.second.run(lambda bucket: bucket.delete(path, when=when, version=version))
+        try:
+            self._delete(path, key)
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Deleted()
+
+    def delete_many(self, paths: Iterable[str]) -> None:
+        """See `Driver.delete_many`. S3 takes a thousand in one request."""
+        given = iter(paths)
+        while batch := list(islice(given, PAGE)):
+            self._delete(batch[0], [self.terms.key(path) for path in batch])
+
+    def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
+        """See `Driver.list`. The order is the service's own, which is by code point."""
+        return self._listed(prefix, self.terms.folder_of(prefix), self.terms.offset(start_after))
+
+    def raw(self) -> "Raw":
+        """The bucket for requests that a driver does not make; see `store.raw`."""
+        from atomic_manifest.store.remote.raw import Raw  # noqa: PLC0415 - for the probe alone
+
+        return Raw(self.terms.service, self.requests, self.terms.root)
+
+    def _listed(self, prefix: str, below: str, offset: str | None) -> Iterator[ObjectMeta]:
+        with self.terms.reported(prefix):
+            pages = obstore.list(self.requests, below or None, offset=offset, chunk_size=PAGE)
+        while True:
+            with self.terms.reported(prefix):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from self.terms.listed(page, below, offset)
+
+    def _delete(self, path: str, key: str | Keys) -> None:
+        try:
+            with self.terms.reported(path):
+                obstore.delete(self.requests, key)
+        except NotFound:
+            if isinstance(key, list):  # what follows the missing one was not deleted
+                for single in key:
+                    self._delete(path, single)
