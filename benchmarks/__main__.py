@@ -4,10 +4,12 @@ import typer
 
 from benchmarks import append, store
 from benchmarks.contention import command as contention
+from benchmarks.data import command as data
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command("append")(append.main)
 app.command("contention")(contention.main)
+app.command("data")(data.main)
 app.command("store")(store.main)
 
 

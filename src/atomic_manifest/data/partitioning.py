@@ -8,7 +8,7 @@ Error semantics: `DataError` naming the column for a value that the log has no t
 string is one: every reader would take it for null.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -19,6 +19,23 @@ from atomic_manifest.log.partition import serialize
 
 Values: TypeAlias = tuple[str | None, ...]
 """The serialized values of one partition, in the order of the partition columns."""
+
+SPLIT_BYTES = 32 << 20
+"""Rows that are split at once, as Arrow."""
+
+
+def coalesced(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of about `SPLIT_BYTES`, since each split costs by the partition."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if held and size + batch.nbytes > SPLIT_BYTES:
+            yield pa.concat_batches(held)
+            held, size = [], 0
+        held.append(batch)
+        size += batch.nbytes
+    if held:
+        yield pa.concat_batches(held)
 
 
 def split(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[Values, pa.RecordBatch]]:

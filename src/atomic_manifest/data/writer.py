@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from atomic_manifest.data.layout import file_schema
 from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.partitioning import Values, split
+from atomic_manifest.data.partitioning import Values, coalesced, split
 from atomic_manifest.data.sink import ParquetSink, WrittenFile
 from atomic_manifest.env import Env
 from atomic_manifest.log import partition, path, stats
@@ -92,7 +92,7 @@ def write_files(
         options,
     )
     try:
-        for batch in reader:
+        for batch in coalesced(reader) if partition_by else reader:
             staging.take(batch)
             if progress is not None:
                 progress(staging.rows, staging.size)

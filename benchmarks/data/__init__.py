@@ -1,0 +1,1 @@
+"""Writing data: throughput, processor time and memory, beside other libraries in one run."""
