@@ -21,6 +21,7 @@ from atomic_manifest.store.safety.endpoint import (
     known_capabilities,
     unwrapped,
 )
+from atomic_manifest.store.safety.recorded import record, recorded
 
 _guard = threading.Lock()
 _locks: dict[str, threading.Lock] = {}
@@ -34,7 +35,8 @@ def capabilities_of(store: ObjectStore, *, creation_only: bool = False) -> Capab
     Args:
         store: Where a probe would write, below a prefix of its own.
         creation_only: Be content with a reduced probe, which looks at the ways to create an object if
-            it is absent up to the first that is safe.
+            it is absent up to the first that is safe, or with what one found that is recorded with
+            the table at the store's root.
 
     Raises:
         StoreError: If a probe is needed and nothing can be written there.
@@ -47,7 +49,13 @@ def capabilities_of(store: ObjectStore, *, creation_only: bool = False) -> Capab
         if found is None or (found.is_reduced and not creation_only):
             from atomic_manifest.store.probe import probe, probe_creation  # noqa: PLC0415 - rare
 
-            found = probe_creation(store) if creation_only else probe(store)
+            if creation_only:
+                found = recorded(store)
+                if found is None:
+                    found = probe_creation(store)
+                    record(store, found)
+            else:
+                found = probe(store)
             remember(store, found)
         return found
 

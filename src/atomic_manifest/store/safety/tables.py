@@ -1,7 +1,8 @@
 """Stores fit for tables: of several writers of one log entry exactly one must win.
 
 Invariants: a store that is not known to be safe is probed before the first create-if-absent through
-it, once per service and process; reading never probes. Where no create strategy is safe nothing is
+it, once per service and process, unless an earlier process recorded with the table what it found
+(`safety.recorded`); reading never probes. Where no create strategy is safe nothing is
 ever created, and `check_safe` says so before anything else is written.
 """
 
