@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from atomic_manifest.data.filters import Filter, to_expression
+from atomic_manifest.data.planning import planned
 from atomic_manifest.data.reader import to_dataset
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.history import HistoryRecord, history
@@ -58,13 +59,11 @@ class Reading:
         """The handle's version as a `pyarrow.dataset.Dataset`.
 
         Args:
-            filter: An expression, or DNF tuples as in `pyarrow.parquet.read_table`; files of
-                partitions that cannot match are left out.
+            filter: SQL-like text, DNF tuples as in `pyarrow.parquet.read_table`, or an expression.
+                Files that cannot match are left out: by their partition values and, unless it is an
+                expression, their statistics.
         """
-        snapshot = self._handle.snapshot
-        return to_dataset(
-            self._handle.store, snapshot, filter=to_expression(filter, snapshot.schema)
-        )
+        return to_dataset(self._handle.store, self._handle.snapshot, filter=filter)
 
     def to_arrow(self, columns: Sequence[str] | None = None, *, filter: Filter = None) -> pa.Table:
         """Read into memory.
@@ -98,9 +97,14 @@ class Reading:
         """The Arrow PyCapsule interface: `polars.DataFrame(table)` and the like."""
         return self.to_batches().__arrow_c_stream__(requested_schema)
 
-    def files(self) -> pa.Table:
-        """The data files of the handle's version: path, partition values, size, statistics, ..."""
-        return self._handle.snapshot.files()
+    def files(self, filter: Filter = None) -> pa.Table:
+        """The data files of the handle's version: path, partition values, size, statistics, ...
+
+        Args:
+            filter: Only files that may hold rows that match, as their partition values and statistics
+                tell. As for `to_dataset`; an Arrow expression leaves out files of other partitions.
+        """
+        return planned(self._handle.snapshot, filter)
 
     def history(self, limit: int | None = None) -> Iterator[HistoryRecord]:
         """The commits in the log, the newest first; `limit` of them at most."""
@@ -108,6 +112,6 @@ class Reading:
 
     def _scanner(self, columns: Sequence[str] | None, filter: Filter) -> ds.Scanner:
         expression = to_expression(filter, self._handle.snapshot.schema)
-        dataset = to_dataset(self._handle.store, self._handle.snapshot, filter=expression)
+        dataset = to_dataset(self._handle.store, self._handle.snapshot, filter=filter)
         names = list(columns) if columns is not None else None
         return dataset.scanner(columns=names, filter=expression)

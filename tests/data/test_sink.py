@@ -11,7 +11,7 @@ from atomic_manifest.errors import StoreUnavailable
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.policy.pacing import Retry
-from atomic_manifest.testing.drivers import CountingDriver, Fault, FaultyDriver
+from atomic_manifest.testing import CountingDriver, Fault, FaultyDriver
 from atomic_manifest.testing.env import FakeEnv
 
 SCHEMA = pa.schema([("a", pa.int64()), ("t", pa.timestamp("us", "UTC"))])

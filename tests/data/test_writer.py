@@ -19,7 +19,7 @@ from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.policy.pacing import Retry
-from atomic_manifest.testing.drivers import CountingDriver, Fault, FaultyDriver
+from atomic_manifest.testing import CountingDriver, Fault, FaultyDriver
 from atomic_manifest.testing.env import FakeEnv
 
 

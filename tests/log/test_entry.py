@@ -14,7 +14,7 @@ from atomic_manifest.log.actions import (
     Remove,
     Txn,
 )
-from atomic_manifest.log.entry import CommitRecord, commit_info, decode, encode, entry_path
+from atomic_manifest.log.entry import CommitRecord, commit_info, decode, encode, entry_path, seal
 
 
 def _lines(*lines):
@@ -94,7 +94,7 @@ def test_an_entry_of_ours_names_its_commits(read_version):
         engine="e",
         user={"note": "mine", "operation": "theirs"},
     )
-    entry = decode(encode([info]), 5)
+    entry = decode(seal(encode([info]), 5), 5)
     assert entry.commits == records
     assert entry.holds("b")
     assert not entry.holds("c")

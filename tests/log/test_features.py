@@ -156,7 +156,6 @@ def test_active_features_that_ask_more_of_writers_are_refused_by_name(configurat
         ({"delta.enableDeletionVectors": "TRUE"}, "deletionVectors"),
         ({"delta.columnMapping.mode": "name"}, "columnMapping"),
         ({"delta.enableTypeWidening": "true"}, "typeWidening"),
-        ({"delta.checkpointPolicy": "v2"}, "v2Checkpoint"),
     ],
 )
 def test_what_binds_writers_to_what_ours_do_is_written_but_no_new_table_gets_it(

@@ -7,7 +7,7 @@ import pytest
 from atomic_manifest.errors import CorruptLog, TableNotFound, VersionNotFound
 from atomic_manifest.log.actions import Txn
 from atomic_manifest.log.checkpoint import write_checkpoint
-from atomic_manifest.log.entry import CommitRecord, commit_info, entry_path
+from atomic_manifest.log.entry import CommitRecord, commit_info, encode, entry_path, seal
 from atomic_manifest.log.history import history, version_at
 from atomic_manifest.log.snapshot import load
 from atomic_manifest.store.local import LocalDriver
@@ -46,7 +46,7 @@ def test_history_can_be_limited(dated):
     assert len(list(history(store))) == 40
 
 
-def test_history_names_the_commits_of_our_own_entries(created, commit):
+def test_history_names_the_commits_of_our_own_entries(created):
     records = [CommitRecord(id="a", operation="WRITE"), CommitRecord(id="b", operation="DELETE")]
     info = commit_info(
         records,
@@ -58,7 +58,7 @@ def test_history_names_the_commits_of_our_own_entries(created, commit):
         blind_append=True,
         engine="e",
     )
-    commit(created, 1, info)
+    created.put(entry_path(1), seal(encode([info]), 1))
     newest, first = history(created)
     assert newest.commits == tuple(records)
     assert newest.parameters == {"mode": "Append"}

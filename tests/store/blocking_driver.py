@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from atomic_manifest.store import InThreads
+from atomic_manifest.store.driver import Driver
+
 
 class BlockingDriver:
     """A `Driver` over an `AsyncDriver`."""
@@ -56,3 +59,14 @@ def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextmanager
+def in_threads(driver: Driver, threads: int = 16) -> Iterator[BlockingDriver]:
+    """A driver as `AsyncObjectStore.of` makes it one of tasks where it has no coroutines itself."""
+    with event_loop() as loop:
+        inner = InThreads(driver, threads=threads)
+        try:
+            yield BlockingDriver(inner, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(inner.close(), loop).result()

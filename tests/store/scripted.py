@@ -18,6 +18,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     drop: bool = False
     """Reset the connection instead of answering."""
+    hang: bool = False
+    """Do not answer while the server runs."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class ScriptedServer:
         self.url = ""
         self._answers: deque[Answer] = deque()
         self._loop = asyncio.new_event_loop()
+        self._ending = asyncio.Event()
         self._runner: web.ServerRunner
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -54,6 +57,8 @@ class ScriptedServer:
         self.requests.append(seen)
         answer = self._answers.popleft() if self._answers else Answer()
         headers = {"ETag": ETAG, "Last-Modified": "Sat, 21 Nov 2026 08:00:00 GMT"}
+        if answer.hang:
+            await self._ending.wait()
         if answer.drop:
             assert request.transport is not None
             request.transport.abort()
@@ -74,6 +79,7 @@ class ScriptedServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._ending.set)
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)

@@ -8,8 +8,11 @@ import pytest
 from atomic_manifest import errors
 from atomic_manifest.env import SystemEnv
 from atomic_manifest.store import AsyncObjectStore, IfAbsent, InThreads, ObjectStore, Retry
+from atomic_manifest.store.capabilities import all_safe
 from atomic_manifest.store.memory import MemoryDriver
+from atomic_manifest.store.safety.remembered import forget
 from atomic_manifest.testing import CountingDriver, FakeEnv, Fault, FaultyDriver
+from tests.store.foreign import Foreign
 
 PART = 1000
 
@@ -269,3 +272,63 @@ def test_wrapped_driver_tells_whether_it_keeps_metadata():
         using(act, driver)
         with pytest.raises(errors.UnsupportedByStore):
             ObjectStore(driver).put("k", b"x", idempotency_key="a")
+
+
+# --- capabilities ---
+
+
+@pytest.fixture
+def _remembers_nothing():
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("_remembers_nothing")
+def test_capabilities_are_probed_once_and_the_same_as_of_the_blocking_twin():
+    driver = CountingDriver(MemoryDriver())
+    store = ObjectStore(Foreign(driver, "https://async.example"))
+
+    async def ask():
+        async with AsyncObjectStore.of(store) as twin:
+            return await asyncio.gather(twin.capabilities(), twin.capabilities())
+
+    first, second = asyncio.run(ask())
+    assert first.source == "probe"
+    assert first is second is store.capabilities
+    asked = len(driver.requests)
+    assert asyncio.run(ask()) == [first, first]
+    assert len(driver.requests) == asked
+
+
+def test_capabilities_that_are_given_or_known_take_no_request():
+    driver = CountingDriver(MemoryDriver())
+    given = all_safe("mine", "known")
+
+    async def of_twin():
+        async with AsyncObjectStore.of(ObjectStore(driver, capabilities=given)) as store:
+            return await store.capabilities()
+
+    async def ask(store):
+        return await store.capabilities()
+
+    assert asyncio.run(of_twin()) is given
+    assert using(ask, driver, capabilities=given) is given
+    assert using(ask, driver).source == "known"
+    assert not driver.requests
+
+
+def test_capabilities_of_a_driver_that_only_asyncio_can_use_must_be_given():
+    given = all_safe("mine", "known")
+    async_only = NativeOnly()
+
+    async def ask(**options):
+        return await AsyncObjectStore(async_only, **options).capabilities()
+
+    with pytest.raises(errors.UnsupportedByStore, match="native://here"):
+        asyncio.run(ask())
+    assert asyncio.run(ask(capabilities=given)) is given
+
+
+class NativeOnly:
+    url = "native://here"

@@ -8,7 +8,7 @@ from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.open import open_driver
 from atomic_manifest.testing import CountingDriver, FaultyDriver, Feature, StoreConformance
-from tests.store.blocking_driver import BlockingDriver, event_loop
+from tests.store.blocking_driver import BlockingDriver, event_loop, in_threads
 
 ONE_TAG = frozenset({Feature.PUT_SEVERAL})
 _numbers = itertools.count()
@@ -204,6 +204,46 @@ class TestGcsAsync(Gcs):
         remote = open_driver(f"{fake_gcs.new_url()}/some/folder", fake_gcs.storage_options)
         with event_loop() as loop:
             yield BlockingDriver(remote.as_async(), loop)
+
+
+class TestSeaweedfsAsync(Seaweedfs):
+    """The asynchronous driver."""
+
+    @pytest.fixture
+    def driver(self, seaweedfs, seaweedfs_bucket):
+        remote = open_driver(
+            f"s3://{seaweedfs_bucket}/async/{next(_numbers)}", seaweedfs.storage_options
+        )
+        with event_loop() as loop:
+            yield BlockingDriver(remote.as_async(), loop)
+
+
+class TestMotoAsync(Moto):
+    """The asynchronous driver."""
+
+    @pytest.fixture
+    def driver(self, moto):
+        remote = open_driver(f"s3://{moto.new_bucket()}/some/folder", moto.storage_options)
+        with event_loop() as loop:
+            yield BlockingDriver(remote.as_async(), loop)
+
+
+class TestMemoryAsync(Memory):
+    """By the threads that stand in for a driver's own coroutines."""
+
+    @pytest.fixture
+    def driver(self):
+        with in_threads(MemoryDriver()) as driver:
+            yield driver
+
+
+class TestLocalAsync(Local):
+    """By the threads that stand in for a driver's own coroutines."""
+
+    @pytest.fixture
+    def driver(self, tmp_path):
+        with in_threads(LocalDriver(tmp_path)) as driver:
+            yield driver
 
 
 class TestWrappers(Memory):

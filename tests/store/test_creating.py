@@ -1,5 +1,6 @@
 """Each create strategy on a server that honours that one mechanism, and no other."""
 
+import itertools
 import multiprocessing
 import threading
 from collections import Counter
@@ -27,7 +28,7 @@ STRATEGIES = {
     "copy": CreateStrategy.COPY,
 }
 SCHEMA = pa.schema([("writer", pa.int64()), ("number", pa.int64())])
-PROCESSES, THREADS, COMMITS = 2, 3, 4
+PROCESSES, THREADS, COMMITS = 2, 3, 3
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,58 @@ def test_commits_by_each_mechanism_are_in_the_log_exactly_once(one_mechanism):
     assert seen == Counter((w, n) for w in range(PROCESSES * THREADS) for n in range(COMMITS))
     store = open_store(url, server.storage_options)
     assert list(store.list("_atomic_manifest/creating")) == []
+
+
+ENTRY_REQUESTS = {
+    "gcs": ["PutObject"],
+    "oss": ["PutObject"],
+    "cos": ["PutObject"],
+    "upload": ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"],
+    "copy": ["PutObject", "HeadObject", "CopyObject", "DeleteObjects"],
+}
+
+
+def one_row(number: int) -> pa.Table:
+    return pa.table({"writer": [0], "number": [number]}, schema=SCHEMA)
+
+
+def test_an_append_costs_the_data_file_and_what_the_mechanism_needs(one_mechanism):
+    name, server = one_mechanism
+    url = f"s3://{server.new_bucket()}/t"
+    table = am.Table.create(url, SCHEMA, storage_options=server.storage_options)
+    table.append(one_row(0))  # whose handle has opened all its clients after that
+    server.reset(keep_objects=True)
+    table.append(one_row(1))
+    assert [operation for operation, _, _ in server.requests()] == [
+        "PutObject",
+        *ENTRY_REQUESTS[name],
+    ]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", ["lost_before", "lost_after", "500_after", "503", "409"])
+def test_a_fault_at_any_request_loses_and_duplicates_nothing(one_mechanism, kind):
+    """Lost replies among them: what landed is recognised by its commit id, whatever created it."""
+    name, server = one_mechanism
+    options = server.storage_options
+    for skip in itertools.count():
+        server.reset()
+        url = f"s3://{server.new_bucket()}/t"
+        table = am.Table.create(url, SCHEMA, storage_options=options, env=FakeEnv())
+        server.inject({"kind": kind, "method": "PUT" if kind == "409" else "", "skip": skip})
+        result = table.append(one_row(skip))
+        was_hit = bool(server.stats()["faults"])
+        deletions = [status for what, _, status in server.requests() if what == "DeleteObjects"]
+        server.reset(keep_objects=True)
+        after = am.Table.open(url, storage_options=options)
+        assert after.to_arrow()["number"].to_pylist() == [skip], (kind, skip)
+        assert (after.version, result.version) == (1, 1)
+        left = list(open_store(url, options).list("_atomic_manifest/creating"))
+        assert not left or any(status != 200 for status in deletions)
+        if not was_hit:
+            break
+    assert skip > (1 if kind == "409" else len(ENTRY_REQUESTS[name]))
+    assert left == []
 
 
 @pytest.mark.parametrize("strategy", [CreateStrategy.UPLOAD, CreateStrategy.COPY])

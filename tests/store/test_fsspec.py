@@ -99,16 +99,58 @@ class TestS3fsOnSeaweedfs(suite.Seaweedfs):
         )
 
 
+class TestS3fsOnMoto(suite.Moto):
+    @pytest.fixture
+    def driver(self, moto):
+        return FsspecDriver(s3(moto.endpoint_url), f"{moto.new_bucket()}/some/folder")
+
+
 class TestGcsfs(suite.Gcs):
     @pytest.fixture
     def driver(self, fake_gcs):
         return FsspecDriver(gcs(fake_gcs.endpoint_url), f"gs://{fake_gcs.new_bucket()}/some/folder")
 
 
+class TestGcsfsAsynchronously(suite.Gcs):
+    @pytest.fixture
+    def driver(self, fake_gcs):
+        driver = FsspecDriver(gcs(fake_gcs.endpoint_url), f"{fake_gcs.new_bucket()}/some/folder")
+        with event_loop() as loop:
+            yield BlockingDriver(driver.as_async(), loop)
+
+
 class TestAdlfs(suite.Azure):
     @pytest.fixture
     def driver(self, azurite):
         return FsspecDriver(azure(azurite.endpoint_url), f"az://{azurite.new_bucket()}/some/folder")
+
+
+class TestAdlfsAsynchronously(suite.Azure):
+    @pytest.fixture
+    def driver(self, azurite):
+        driver = FsspecDriver(azure(azurite.endpoint_url), f"{azurite.new_bucket()}/some/folder")
+        with event_loop() as loop:
+            yield BlockingDriver(driver.as_async(), loop)
+
+
+@pytest.mark.slow
+class TestS3fsAtLength(TestS3fs):
+    rounds = 50
+
+
+@pytest.mark.slow
+class TestS3fsAsynchronouslyAtLength(TestS3fsAsynchronously):
+    rounds = 50
+
+
+@pytest.mark.slow
+class TestGcsfsAtLength(TestGcsfs):
+    rounds = 50
+
+
+@pytest.mark.slow
+class TestAdlfsAtLength(TestAdlfs):
+    rounds = 50
 
 
 seaweedfs_bucket = suite.seaweedfs_bucket

@@ -28,6 +28,7 @@ from atomic_manifest.store.http.webdav import read_multistatus
 from atomic_manifest.testing import Feature, StoreConformance
 from tests.conftest import run_server
 from tests.servers.webdav import AtomicDav, start_wsgidav
+from tests.store.blocking_driver import in_threads
 from tests.store.scripted import Answer
 
 
@@ -63,7 +64,18 @@ class TestAtomicServer(StoreConformance):
         return driver
 
 
-# --- a real server, one request after the other ---
+class TestAtomicServerAsync(TestAtomicServer):
+    """By the threads that stand in for a driver's own coroutines."""
+
+    rounds = 5
+
+    @pytest.fixture
+    def driver(self, driver):
+        with in_threads(driver) as asynchronous:
+            yield asynchronous
+
+
+# --- a real server, not fit for the suite: it tells ETags by the second ---
 
 
 @pytest.fixture

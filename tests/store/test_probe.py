@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -18,9 +19,13 @@ from atomic_manifest.store.capabilities import (
 from atomic_manifest.store.driver import Refused, Unanswered, Written
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.probe import probe, probe_creation
+from atomic_manifest.store.probe.session import Session
+from atomic_manifest.store.probe.writes import alike
 from atomic_manifest.store.safety.creating import PassingDriver
-from atomic_manifest.store.safety.remembered import capabilities_of, forget, remember
-from atomic_manifest.testing import CountingDriver, Fault, FaultyDriver
+from atomic_manifest.store.safety.remembered import capabilities_of, forget, known_of, remember
+from atomic_manifest.store.safety.tables import for_tables
+from atomic_manifest.testing import CountingDriver, FakeEnv, Fault, FaultyDriver
+from tests.store.foreign import Foreign
 
 NO_WAIT = Retry(base_seconds=0, cap_seconds=0)
 
@@ -173,6 +178,39 @@ def test_one_thread_is_no_race():
         probe(open_store("memory://alone"), threads=1)
 
 
+def test_where_creates_or_swaps_race_a_write_to_what_exists_is_no_safer():
+    safe, several = Finding(Support.SAFE), Finding(Support.SEQUENTIAL_ONLY, "several")
+    ignored = Finding(Support.IGNORED, "why")
+    put = {"put_if_absent": safe, "put_if_match": safe, "put_if_match_any": several}
+    upload = {"upload_if_absent": safe, "upload_if_match": several, "upload_if_match_any": safe}
+    copy = {"copy_if_absent": several, "copy_if_match": ignored, "copy_if_match_any": ignored}
+    changed = alike(put | upload | copy)
+    assert set(changed) == {"upload_if_match_any"}
+    assert changed["upload_if_match_any"].support is Support.SEQUENTIAL_ONLY
+
+
+@pytest.mark.parametrize(("pause", "widths"), [(0.0, [8, 8, 8, 8]), (2.0, [8, 4, 2, 2])])
+def test_mostly_two_race_and_fewer_at_most_where_losers_wait(pause, widths):
+    env = FakeEnv()
+    store = ObjectStore(MemoryDriver(), env=env)
+    bounds = {"threads": 8, "rounds": 16, "seconds": 300, "body_size": 10}
+    fields = []
+    with Session(store, prefix="p", **bounds) as session:
+        for field in session.fields():
+            fields.append(field)
+            wait = partial(env.sleep, pause if field > 2 else 0)
+            session.race([wait, *[int] * (field - 1)])
+    assert fields == [each for wide in widths for each in (wide, 2, 2, 2)]
+
+
+def test_a_check_on_a_slow_service_ends_after_sixteen_rounds():
+    env = FakeEnv()
+    store = ObjectStore(MemoryDriver(), env=env)
+    bounds = {"threads": 2, "rounds": 48, "seconds": 300, "body_size": 10}
+    with Session(store, prefix="p", **bounds) as session:
+        assert len([env.sleep(1) for _ in session.fields()]) == 16
+
+
 def test_capabilities_survive_json():
     found = probe(ObjectStore(Ignores(MemoryDriver())))
     assert Capabilities.from_json(found.to_json()) == found
@@ -186,23 +224,6 @@ def test_reduced_probe_of_a_safe_store_is_a_few_dozen_requests():
 
 
 # --- remembering ---
-
-
-class Foreign(PassingDriver):
-    """A driver that nothing is known of, at a named endpoint."""
-
-    def __init__(self, inner, endpoint):
-        super().__init__(inner)
-        self.real, self.inner, self.endpoint = inner, None, endpoint
-
-    def __getattribute__(self, name):
-        if name in ("get", "head", "put", "start_upload", "copy", "delete", "delete_many", "list"):
-            return getattr(object.__getattribute__(self, "real"), name)
-        return object.__getattribute__(self, name)
-
-    @property
-    def url(self):
-        return "foreign://somewhere"
 
 
 def test_capabilities_are_probed_once_per_endpoint_by_whoever_asks_first():
@@ -251,9 +272,8 @@ def test_what_is_given_known_or_declared_is_never_probed():
 def test_the_providers_own_services_are_known_and_other_endpoints_are_not():
     def source_of(url, **options):
         store = open_store(url, {"key": "k", "secret": "s", **options} if "s3" in url else options)
-        from atomic_manifest.store.safety.remembered import known_of
-
         known = known_of(store)
+        assert (for_tables(store) is store) == (known is not None)
         return None if known is None else known.source
 
     assert source_of("s3://bucket", region="eu-west-1") == "known"
@@ -261,6 +281,10 @@ def test_the_providers_own_services_are_known_and_other_endpoints_are_not():
     assert source_of("s3://bucket", endpoint_url="https://storage.googleapis.com") is None
     assert source_of("s3://bucket", endpoint_url="https://amazonaws.com.example.org") is None
     assert source_of("s3://bucket", endpoint_url="http://127.0.0.1:9000") is None
+    assert (
+        source_of("s3://bucket", endpoint_url="https://s3.cn-north-1.amazonaws.com.cn") == "known"
+    )
+    assert source_of("s3://bucket", endpoint_url="https://0a.r2.cloudflarestorage.com") is None
     assert source_of("gs://bucket", anon=True) == "known"
     assert source_of("gs://bucket", anon=True, endpoint_url="http://127.0.0.1:4443") is None
     azure = {"account_name": "a", "account_key": "a2V5"}

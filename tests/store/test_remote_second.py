@@ -1,6 +1,7 @@
 """What goes through the second client, from a real server that gives exactly the scripted answers."""
 
 import builtins
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from atomic_manifest.store.driver import (
     Unanswered,
     Written,
 )
+from atomic_manifest.store.filesystem.driver import FsspecDriver
 from atomic_manifest.store.open import open_driver
 from tests.store.scripted import ETAG, Answer
 
@@ -291,6 +293,73 @@ def test_secrets_stay_out_of_messages_and_representations(s3, scripted):
     assert SECRET not in str(raised.value)
     assert SECRET not in repr(s3)
     assert raised.value.__cause__ is raised.value.__context__ is None
+
+
+def test_role_of_the_machine_signs_the_requests_of_both_clients(scripted):
+    keys = {"AccessKeyId": "ASIAROLE", "SecretAccessKey": SECRET, "Token": "role-token"}
+    keys |= {"Code": "Success", "Expiration": "2099-01-01T00:00:00Z", "Type": "AWS-HMAC"}
+    keys |= {"LastUpdated": "2026-01-01T00:00:00Z"}
+    given = [Answer(body=body) for body in (b"token", b"role", json.dumps(keys).encode())]
+    options = {"endpoint_url": scripted.url, "metadata_endpoint": scripted.url, "region": "r"}
+    s3 = open_driver("s3://bucket/folder", options)
+    scripted.script(*given, 200, *given, 204)
+    assert isinstance(s3.put("k", b"x", when=IfAbsent()), Written)
+    assert s3.delete("k", when=IfMatch(TAG)) == Deleted()
+    signed = [seen for seen in scripted.requests if seen.path == "/bucket/folder/k"]
+    assert [seen.method for seen in signed] == ["PUT", "DELETE"]
+    for seen in signed:
+        assert "Credential=ASIAROLE/" in seen.headers["authorization"]
+        assert seen.headers["x-amz-security-token"] == "role-token"
+
+
+@pytest.mark.parametrize("options", [{"anon": True}, {"token": "anon"}])
+def test_anonymous_writes_to_google_storage_ask_nobody_for_credentials(
+    scripted, monkeypatch, options
+):
+    """obstore would ask the machine's metadata service for them, whose stand-in here says no."""
+    pytest.importorskip("gcsfs")
+    monkeypatch.setenv("GCE_METADATA_HOST", scripted.url.partition("://")[2])
+    gcs = open_driver("gs://bucket/folder", options | {"endpoint_url": scripted.url, "timeout": 5})
+    written = Answer(body=b'{"generation": "7", "size": "1"}')
+    scripted.script(written, written, 204, 204, written)
+    assert gcs.put("k", b"x", when=IfAbsent()).meta.etag == ETag("7")
+    assert isinstance(gcs.put("k", b"x"), Written)
+    assert gcs.delete("k") == Deleted()
+    gcs.delete_many(["k"])
+    assert isinstance(upload(gcs, None).finish(), Written)
+    assert [seen.method for seen in scripted.requests] == [
+        "POST",
+        "POST",
+        "DELETE",
+        "DELETE",
+        "POST",
+    ]
+    assert not any("authorization" in seen.headers for seen in scripted.requests)
+    assert not any("computeMetadata" in seen.path for seen in scripted.requests)
+
+
+@pytest.mark.parametrize("failure", ["refused", "unreachable"])
+def test_credentials_of_google_storage_that_cannot_be_renewed(scripted, failure):
+    """What says no is a refusal; what cannot be reached says nothing."""
+    pytest.importorskip("gcsfs")
+    from google.auth.exceptions import RefreshError, TransportError
+    from google.oauth2.credentials import Credentials
+
+    class Failing(Credentials):
+        def refresh(self, _request):
+            raise (RefreshError if failure == "refused" else TransportError)(SECRET)
+
+    fs = __import__("gcsfs").GCSFileSystem(
+        token=Failing(None, refresh_token="r"), endpoint_url=scripted.url, skip_instance_cache=True
+    )
+    driver = FsspecDriver(fs, "bucket/folder")
+    if failure == "unreachable":
+        assert isinstance(driver.put("k", b"x", when=IfAbsent()), Unanswered)
+    else:
+        with pytest.raises(errors.StorePermissionDenied, match="renewed") as raised:
+            driver.put("k", b"x", when=IfAbsent())
+        assert SECRET not in str(raised.value)
+    assert scripted.requests == []
 
 
 def test_opening_a_bucket_and_plain_requests_load_no_second_client(scripted):

@@ -6,9 +6,10 @@ import typer
 from rich.console import Console
 
 from atomic_manifest.cli.demo.command import DemoOptions, run_demo
-from atomic_manifest.cli.probe import ROUNDS, run_probe
+from atomic_manifest.cli.probe import run_probe
 from atomic_manifest.env import SYSTEM
 from atomic_manifest.errors import AtomicManifestError
+from atomic_manifest.store.probe import ROUNDS
 from atomic_manifest.version import VERSION
 
 app = typer.Typer(

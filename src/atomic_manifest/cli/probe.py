@@ -13,9 +13,6 @@ from atomic_manifest.store import open_store
 from atomic_manifest.store.capabilities import Capabilities, Support
 from atomic_manifest.store.probe import probe
 
-ROUNDS = 12
-"""Of the command, unless told otherwise."""
-
 _COLOURS = {
     Support.SAFE: "green",
     Support.SEQUENTIAL_ONLY: "red",
@@ -47,11 +44,12 @@ def run_probe(
     if as_json:
         console.file.write(found.to_json().decode() + "\n")
     else:
-        report(found, console, env.monotonic() - started)
+        report(found, console)
+        console.print(f"[bright_black]{env.monotonic() - started:.1f} s[/]", highlight=False)
     return found.safe_for_tables
 
 
-def report(found: Capabilities, console: Console, seconds: float) -> None:
+def report(found: Capabilities, console: Console) -> None:
     """Print findings as a table, and the verdict."""
     grid = Grid("check", "found", "why", title=f"Conditional requests at {found.endpoint}")
     for check, finding in found.findings():
@@ -71,4 +69,3 @@ def report(found: Capabilities, console: Console, seconds: float) -> None:
         console.print(
             f"[bold green]Safe for tables:[/] objects are created by {found.create_strategy.value}."
         )
-    console.print(f"[bright_black]{seconds:.1f} s[/]", highlight=False)

@@ -19,7 +19,7 @@ from enum import Enum, auto
 from atomic_manifest.commit.conflicts import check, repeats_txn
 from atomic_manifest.commit.intent import Intent, Isolation
 from atomic_manifest.log.actions import Add, Remove
-from atomic_manifest.log.entry import CommitRecord, Entry, commit_info, encode
+from atomic_manifest.log.entry import CommitRecord, Entry, commit_info, encode, seal
 from atomic_manifest.version import ENGINE
 
 ENTRY_BYTES = 16 << 20
@@ -194,7 +194,8 @@ def render(accepted: Sequence[Candidate], version: int, unix_ms: int) -> bytes:
         engine=ENGINE,
         user=first.user_info if len(intents) == 1 else None,
     )
-    return encode([info]) + b"".join(candidate.body for candidate in accepted)
+    body = b"".join(candidate.body for candidate in accepted)
+    return seal(encode([info]) + body, version)
 
 
 def render_revocation(ids: Sequence[str], version: int, unix_ms: int) -> bytes:
@@ -210,4 +211,4 @@ def render_revocation(ids: Sequence[str], version: int, unix_ms: int) -> bytes:
         engine=ENGINE,
         revoked=ids,
     )
-    return encode([info])
+    return seal(encode([info]), version)

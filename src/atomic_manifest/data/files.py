@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -37,11 +38,13 @@ class DataFile:
         path: Relative to the table's root.
         partition: The values of the partition columns.
         vector: Which rows are deleted; None if none are.
+        guarantee: What the log guarantees of its rows.
     """
 
     path: str
     partition: Mapping[str, pa.Scalar]
     vector: DeletionVector | None
+    guarantee: pc.Expression
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
-"""Predicates in the words of the log, where a table's columns are called otherwise than in its schema.
+"""Columns and predicates in the words of the log, where columns may be called otherwise than in the schema.
 
 Invariant: a predicate over columns of the schema and its translation hold for the same rows.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 import pyarrow as pa
 
-from atomic_manifest.data.filter_terms import Terms
+from atomic_manifest.data.filter_terms import Terms, columns, type_names
 from atomic_manifest.log.column_mapping import ColumnMapping
 from atomic_manifest.log.predicate import (
     And,
@@ -17,6 +19,21 @@ from atomic_manifest.log.predicate import (
     Or,
     Predicate,
 )
+from atomic_manifest.log.pruning import Column
+
+
+def described(schema: pa.Schema) -> Mapping[str, Column]:
+    """The columns of which the log may tell something, by dotted physical name.
+
+    Args:
+        schema: A table's, in physical names.
+    """
+    known = columns(schema)
+    return {
+        name: Column(column.path, type_name, column.type)
+        for name, type_name in type_names(schema).items()
+        if (column := known[name]) is not None
+    }
 
 
 def physical_predicate(

@@ -18,6 +18,7 @@ from pyarrow import fs
 
 from atomic_manifest.data.files import DataFile, FileReader
 from atomic_manifest.data.filters import columns_in
+from atomic_manifest.data.guarantees import possible
 from atomic_manifest.errors import UnsupportedByStore
 
 _MESSAGE = (
@@ -42,9 +43,15 @@ class Parts:
     special: Sequence[DataFile]
     reader: FileReader
 
-    def special_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The rows of the special files."""
-        return (batch for _, batch in self.reader.read(self.special, columns))
+    def special_batches(
+        self, columns: Sequence[str], filter: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of the special files, without those files that cannot hold rows of `filter`."""
+        files = self.special
+        if filter is not None:
+            guarantees = [file.guarantee for file in files]
+            files = [files[number] for number in possible(guarantees, self.schema, filter)]
+        return (batch for _, batch in self.reader.read(files, columns))
 
 
 class _Guard(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow ships no types
@@ -100,7 +107,11 @@ class TableDataset(ds.UnionDataset):  # type: ignore[misc]  # pyarrow ships no t
         needed = self._needed(columns, chosen)
         schema = pa.schema([parts.schema.field(name) for name in needed])
         rest = ds.Scanner.from_batches(
-            parts.special_batches(needed), schema=schema, columns=columns, filter=chosen, **options
+            parts.special_batches(needed, chosen),
+            schema=schema,
+            columns=columns,
+            filter=chosen,
+            **options,
         )
         batches = (
             pa.RecordBatch.from_arrays(batch.columns, schema=result)

@@ -1,7 +1,7 @@
 """One Parquet file of a checkpoint, written as its rows come.
 
-Invariants: the file appears whole or not at all. Its pages carry checksums and its footer is sealed, so
-that damage shows. Memory is bounded by a row group and the parts of the upload.
+Invariants: the file appears whole or not at all. Its pages carry checksums and the file is sealed
+(`seal`), so that damage shows. Memory is bounded by a row group and the parts of the upload.
 """
 
 from collections.abc import Iterable
@@ -58,7 +58,7 @@ def write_file(
         CorruptLog, DataError: What the actions raise; nothing appeared.
     """
     with store.upload(path, when=when) as upload:
-        sink = SealedSink(upload)
+        sink = SealedSink(upload, path.rpartition("/")[2])
         writer = pq.ParquetWriter(
             sink,
             schema,

@@ -25,6 +25,7 @@ class JsonPart:
 
     def __init__(self, store: ObjectStore, meta: ObjectMeta) -> None:
         self.path = meta.path
+        self.sealed = False
         self._store = store
 
     @cached_property

@@ -56,6 +56,7 @@ class Block:
 
 def in_order(blocks: Sequence[Block]) -> Iterator[pa.Table]:
     """The rows of all blocks, sorted as the module says, in tables of any size and with their keys."""
+    blocks = _comparable(blocks)
     ordered = sorted(blocks, key=lambda block: block.low)
     reach = FIRST
     held: list[pa.Table] = []
@@ -69,6 +70,16 @@ def in_order(blocks: Sequence[Block]) -> Iterator[pa.Table]:
         if held and (last or reach <= ordered[number + 1].low):
             yield _sorted(held)
             reach = FIRST
+
+
+def _comparable(blocks: Sequence[Block]) -> Sequence[Block]:
+    """Blocks whose ranges can be compared: none has one if some key is of another type."""
+    ranks = [rank for block in blocks for rank in (block.low, block.high)]
+    try:
+        sorted(ranks)
+    except TypeError:
+        return [Block(FIRST, LAST, block.read) for block in blocks]
+    return blocks
 
 
 def _lesser_half(held: list[pa.Table]) -> pa.Table:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from atomic_manifest.log.ranged import Range, RangedFile
-from atomic_manifest.log.seal import SEAL_BYTES, check_footer, footer_start
+from atomic_manifest.log.seal import SEAL_BYTES, check_file, check_footer, footer_start
 from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -78,12 +78,20 @@ class ParquetPart:
     Args:
         store: Rooted at the table.
         meta: The file.
+        exact: Whether it is known to have that size, whatever was there when it was listed.
+
+    Attributes:
+        path: The file.
+        sealed: Whether it is sealed, which is known when it was opened.
     """
 
-    def __init__(self, store: ObjectStore, meta: ObjectMeta) -> None:
+    def __init__(self, store: ObjectStore, meta: ObjectMeta, *, exact: bool = False) -> None:
         self.path = meta.path
+        self._name = meta.path.rpartition("/")[2]
         self._store = store
         self._size = meta.size
+        self._exact = exact
+        self.sealed = False
         self._ranged: RangedFile | None = None
 
     @cached_property
@@ -91,14 +99,16 @@ class ParquetPart:
         """The opened file."""
         if self._size <= WHOLE:
             data = self._store.get(self.path).data
-            check_footer(data)
+            if self._exact and len(data) != self._size:
+                raise ValueError(f"it has {len(data)} bytes, not {self._size}")
+            self.sealed = check_file(data, self._name)
             return _open(pa.BufferReader(data), 0)
         self._ranged = ranged = RangedFile(self._store, self.path, self._size)
         tail = _tail(ranged, self._size, _TAIL)
         start = footer_start(tail) or 0
         if start + SEAL_BYTES > len(tail):
             tail = _tail(ranged, self._size, start + SEAL_BYTES)
-        check_footer(tail)
+        self.sealed = check_footer(tail, self._name)
         return _open(pa.PythonFile(ranged, mode="r"), _BUFFER)
 
     @cached_property
@@ -195,7 +205,10 @@ class ParquetGroup:
         found = self.part.file.metadata.row_group(self.number).column(position).statistics
         if found is None:
             return None
-        low, high = (found.min, found.max) if found.has_min_max else (None, None)
+        try:
+            low, high = (found.min, found.max) if found.has_min_max else (None, None)
+        except (ValueError, OverflowError, OSError, NotImplementedError):  # no Python value for it
+            low = high = None
         return LeafStatistics(low, high, found.null_count if found.has_null_count else None)
 
     def read(self, kind: str, fields: Sequence[str]) -> Iterator[pa.StructArray]:

@@ -13,7 +13,7 @@ of another type than the protocol's raises `CorruptLog` naming the file. Errors 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
@@ -23,15 +23,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atomic_manifest.errors import CorruptLog, NotFound, StoreError
-from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
+from atomic_manifest.log.checkpoint_head import (
+    HEAD_ACTIONS,
+    check_version,
+    from_hint,
+    from_rows,
+    present,
+)
 from atomic_manifest.log.checkpoint_json import JsonPart
 from atomic_manifest.log.checkpoint_parts import ParquetPart, RowGroup
-from atomic_manifest.log.columns import DELETION_VECTOR, FILES, TOMBSTONES, camel_case
-from atomic_manifest.log.entry import decode_rewritten
+from atomic_manifest.log.columns import (
+    DELETION_VECTOR,
+    FILES,
+    KEY_COLUMNS,
+    TOMBSTONES,
+    camel_case,
+    keys,
+)
 from atomic_manifest.log.head import Head
-from atomic_manifest.log.hint import SidecarFile, V2Hint
+from atomic_manifest.log.hint import SidecarFile
 from atomic_manifest.log.parsed_stats import to_json
 from atomic_manifest.log.path import decode
+from atomic_manifest.log.pruning import Pruner
 from atomic_manifest.log.segment import SIDECAR_FOLDER, CheckpointFiles
 from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
@@ -41,14 +54,20 @@ _T = TypeVar("_T")
 PARSED = ("partition_values_parsed", "stats_parsed")
 """Columns of adds with typed values, which only some checkpoints have."""
 
-_HEAD = {  # of each action that is no file's, a field that it always has
-    "protocol": "minReaderVersion",
-    "metaData": "id",
-    "txn": "appId",
-    "domainMetadata": "domain",
-    "sidecar": "path",
-}
 _SCHEMAS = {"add": FILES, "remove": TOMBSTONES}
+
+
+_DAMAGE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    msgspec.MsgspecError,
+)
+"""What damage to a file makes Arrow and msgspec raise."""
 
 
 class Checkpoint:
@@ -120,19 +139,51 @@ class Checkpoint:
         with self._lock:
             return [group for part in self._parts for group in self._ask(part, _groups(kind))]
 
-    def adds(
-        self, columns: Sequence[str], *, keep: Callable[[RowGroup], bool] | None = None
-    ) -> pa.Table:
+    def adds(self, columns: Sequence[str], *, pruner: Pruner | None = None) -> pa.Table:
         """The files of the table.
 
         Args:
             columns: Of `columns.FILES`.
-            keep: Which groups of rows to read; None for all.
+            pruner: Chooses among them; None for all.
 
         Raises:
             CorruptLog: See the module.
         """
-        return self._file_actions("add", columns, keep)
+        if pruner is None:
+            return self._file_actions("add", columns)
+        with self._lock:
+            groups = pruner.groups(self.row_groups("add"))
+            found = [table for group in groups for table in self._pruned(group, columns, pruner)]
+            wanted = pa.schema([FILES.field(name) for name in columns])
+            return pa.concat_tables([wanted.empty_table(), *found])
+
+    def _pruned(
+        self, group: RowGroup, columns: Sequence[str], pruner: Pruner
+    ) -> Iterator[pa.Table]:
+        kept = self._judged(group, pruner)
+        if not kept.true_count:
+            return
+        start = 0
+        for table in self._scanned("add", columns, [group]):
+            yield table.filter(kept.slice(start, table.num_rows))
+            start += table.num_rows
+
+    def _judged(self, group: RowGroup, pruner: Pruner) -> pa.BooleanArray:
+        """Which files of a group may have rows that match."""
+        values = texts = parsed = None
+        names = ["partition_values"] if pruner.needs_partitions else ["size"]
+        typed = pruner.typed if pruner.needs_statistics else ()
+        table = pa.concat_tables(self.scan("add", names, groups=[group], parsed=typed))
+        if pruner.needs_partitions:
+            values = table["partition_values"].combine_chunks()
+        if pruner.needs_statistics:
+            parsed = table["stats_parsed"].combine_chunks()
+            if parsed.null_count:
+                scanned = self.scan("add", ["stats"], groups=[group])
+                texts = pa.concat_tables(scanned)["stats"].combine_chunks()
+        if values is None and parsed is None:
+            values = table["size"].combine_chunks()
+        return pruner.files(values, texts, parsed)
 
     def removes(self) -> pa.Table:
         """The tombstones, in the columns of `columns.TOMBSTONES`; not those alone that have not expired.
@@ -140,7 +191,7 @@ class Checkpoint:
         Raises:
             CorruptLog: See the module.
         """
-        return self._file_actions("remove", TOMBSTONES.names, None)
+        return self._file_actions("remove", TOMBSTONES.names)
 
     def scan(
         self,
@@ -158,6 +209,7 @@ class Checkpoint:
                 checkpoint has, null where it has typed ones only.
             groups: Of `row_groups(kind)`; None for all.
             parsed: Of `PARSED`: columns to add, of whatever type they have. Null if they are not there.
+                Or fields of one of them, with its name before them: `stats_parsed.minValues.id`.
 
         Raises:
             CorruptLog: See the module.
@@ -167,33 +219,48 @@ class Checkpoint:
             with self._reporting(group.path):
                 yield from _tables(group, kind, wanted, parsed)
 
-    def _file_actions(
-        self, kind: str, columns: Sequence[str], keep: Callable[[RowGroup], bool] | None
-    ) -> pa.Table:
+    def _file_actions(self, kind: str, columns: Sequence[str]) -> pa.Table:
         schema = _SCHEMAS[kind]
         with self._lock:
             if kind in self._whole:
                 return self._whole[kind].select(columns)
-            groups = self.row_groups(kind)
-            chosen = groups if keep is None else [group for group in groups if keep(group)]
-            parsed = ("stats_parsed",) if "stats" in columns else ()
-            scanned = self.scan(kind, columns, groups=chosen, parsed=parsed)
             wanted = pa.schema([schema.field(name) for name in columns])
-            table = pa.concat_tables([wanted.empty_table(), *map(_with_text, scanned)])
-            if len(columns) == len(schema) and len(chosen) == len(groups):
+            scanned = self._scanned(kind, columns, self.row_groups(kind))
+            table = pa.concat_tables([wanted.empty_table(), *scanned])
+            with self._reporting(self.paths[0]):
+                self._check_once(table)
+            if len(columns) == len(schema):
                 self._whole[kind] = table
             return table
 
+    def _check_once(self, table: pa.Table) -> None:
+        """Check that no file is there twice, where parts that nothing tells apart were mixed up."""
+        if len(self._parts) < 2 or all(part.sealed for part in self._parts):  # noqa: PLR2004
+            return
+        if set(KEY_COLUMNS) <= set(table.column_names):
+            key = keys(table)
+            if pc.count_distinct(key).as_py() < len(key):
+                raise ValueError("a file is in it twice")
+
+    def _scanned(
+        self, kind: str, columns: Sequence[str], groups: Sequence[RowGroup]
+    ) -> Iterator[pa.Table]:
+        """As `scan`, but with text of all statistics."""
+        for group in groups:
+            parsed = ("stats_parsed",) if "stats" in columns and _lacks_text(group) else ()
+            yield from map(_with_text, self.scan(kind, columns, groups=[group], parsed=parsed))
+
     @cached_property
     def _opened(self) -> tuple[Head, tuple[SidecarFile, ...]]:
-        if self._files.contents and (found := _from_hint(self._files.contents)) is not None:
+        if self._files.contents and (found := from_hint(self._files.contents)) is not None:
             return found
         rows = [row for part in self._top for row in self._ask(part, _head_rows)]
         with self._reporting(self.paths[0]):
-            head, sidecars = _from_rows(rows)
+            head, sidecars = from_rows(rows)
             if head.protocol is None or head.metadata is None:
                 raise ValueError("no `protocol` or no `metaData`")
-            return head, tuple(msgspec.convert(_present(row), SidecarFile) for row in sidecars)
+            check_version(rows, self.version)
+            return head, tuple(msgspec.convert(present(row), SidecarFile) for row in sidecars)
 
     @cached_property
     def _parts(self) -> list[ParquetPart | JsonPart]:
@@ -201,11 +268,12 @@ class Checkpoint:
         if not self.sidecars:
             return self._top
         with self._reporting(self.paths[0]):
+            sizes = {sidecar_path(each.path): each.size_in_bytes for each in self.sidecars}
+            if len(sizes) < len(self.sidecars):
+                raise ValueError("a sidecar is named twice")
             return [
-                ParquetPart(
-                    self._store, ObjectMeta(sidecar_path(sidecar.path), sidecar.size_in_bytes)
-                )
-                for sidecar in self.sidecars
+                ParquetPart(self._store, ObjectMeta(path, size), exact=True)
+                for path, size in sizes.items()
             ]
 
     def _ask(self, part: ParquetPart | JsonPart, ask: Callable[[Any], _T]) -> _T:
@@ -220,7 +288,7 @@ class Checkpoint:
             raise CorruptLog(f"{path} is missing", path=path, version=self.version) from error
         except (StoreError, CorruptLog):
             raise
-        except (pa.ArrowException, OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
+        except _DAMAGE as error:
             message = f"{path} is not a checkpoint that can be read: {error}"
             raise CorruptLog(message, path=path, version=self.version) from error
 
@@ -265,42 +333,8 @@ def _groups(kind: str) -> Callable[[Any], list[RowGroup]]:
 
 
 def _head_rows(part: ParquetPart | JsonPart) -> list[dict[str, Any]]:
-    rows = part.rows_with(_HEAD)
+    rows = part.rows_with(HEAD_ACTIONS)
     return rows.to_pylist(maps_as_pydicts="strict") if isinstance(rows, pa.Table) else list(rows)
-
-
-def _from_hint(contents: V2Hint) -> tuple[Head, tuple[SidecarFile, ...]] | None:
-    """What the hint holds of a checkpoint, if that is enough to do without its top-level file."""
-    if contents.non_file_actions is None or not contents.sidecar_files:
-        return None
-    try:
-        head, _ = _from_rows(contents.non_file_actions)
-    except (msgspec.MsgspecError, TypeError, ValueError):
-        return None
-    if head.protocol is None or head.metadata is None:
-        return None
-    return head, tuple(contents.sidecar_files)
-
-
-def _from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Head, list[dict[str, Any]]]:
-    """The head, and the sidecar actions."""
-    protocol = metadata = None
-    txns: dict[str, Txn] = {}
-    domains: dict[str, DomainMetadata] = {}
-    for row in rows:
-        if found := row.get("protocol"):
-            protocol = _action(found, Protocol)
-        if found := row.get("metaData"):
-            metadata = _action(found, Metadata)
-        if found := row.get("txn"):
-            txn = msgspec.convert(_present(found), Txn)
-            txns[txn.app_id] = txn
-        if found := row.get("domainMetadata"):
-            domain = msgspec.convert(_present(found), DomainMetadata)
-            if not domain.removed:
-                domains[domain.domain] = domain
-    sidecars = [row["sidecar"] for row in rows if row.get("sidecar")]
-    return Head(protocol, metadata, txns, domains), sidecars
 
 
 def _tables(
@@ -309,7 +343,7 @@ def _tables(
     fields = [_protocol_name(name) for name in (*wanted.names, *parsed)]
     for structs in group.read(kind, fields):
         columns = {column.name: _field(structs, column) for column in wanted}
-        for name in parsed:
+        for name in dict.fromkeys(name.partition(".")[0] for name in parsed):
             values = _field_or_none(structs, _protocol_name(name))
             columns[name] = pa.nulls(len(structs)) if values is None else values
         yield pa.table(columns)
@@ -317,7 +351,8 @@ def _tables(
 
 def _protocol_name(name: str) -> str:
     """The protocol's name of a column: `stats_parsed` stays, `base_row_id` is `baseRowId`."""
-    return _PARSED_NAMES.get(name) or camel_case(name)
+    root, dot, fields = name.partition(".")
+    return (_PARSED_NAMES.get(root) or camel_case(root)) + dot + fields
 
 
 _PARSED_NAMES = {
@@ -326,14 +361,20 @@ _PARSED_NAMES = {
 }
 
 
+def _lacks_text(group: RowGroup) -> bool:
+    """Whether there may be a file without statistics as text."""
+    known = group.statistics(("add", "stats"))
+    return known is None or known.null_count != 0
+
+
 def _with_text(table: pa.Table) -> pa.Table:
     """Statistics as text where there are only typed ones; the typed ones are left out."""
-    if "stats_parsed" not in table.column_names:
-        return table
+    if "stats_parsed" not in table.column_names or not table["stats"].null_count:
+        return table.select([name for name in table.column_names if name != "stats_parsed"])
     position, parsed = table.column_names.index("stats"), table["stats_parsed"].combine_chunks()
     table = table.drop_columns("stats_parsed")
     stats = table["stats"].combine_chunks()
-    if not stats.null_count or parsed.null_count == len(parsed):
+    if parsed.null_count == len(parsed):
         return table
     return table.set_column(position, FILES.field("stats"), pc.coalesce(stats, to_json(parsed)))
 
@@ -352,11 +393,3 @@ def _field(structs: pa.StructArray, field: pa.Field) -> pa.Array:
 def _vectors(structs: pa.StructArray) -> pa.StructArray:
     fields = [_field(structs, field) for field in DELETION_VECTOR]
     return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR), mask=structs.is_null())
-
-
-def _action(row: Mapping[str, Any], kind: type[Any]) -> Any:
-    return decode_rewritten(msgspec.json.encode(_present(row)), kind)
-
-
-def _present(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None}

@@ -162,7 +162,10 @@ class FileRows:
             return FIRST, LAST
         first = pa.struct([self.partitions.field(0)])
         values = parse_partitions(_flat(run["partition_values"]), first).field(0)
-        found = pc.min_max(values).as_py()
+        try:
+            found = pc.min_max(values).as_py()
+        except (ValueError, OverflowError):  # a time that Python has none for
+            return FIRST, LAST
         return rank(found["min"]), LAST if values.null_count else rank(found["max"])
 
     def _range(self, group: RowGroup) -> tuple[Rank, Rank]:

@@ -71,7 +71,11 @@ class VersionChecksum(msgspec.Struct, frozen=True, rename="camel", omit_defaults
 
 def checksum_path(version: int) -> str:
     """The path of the checksum of a version, relative to the table's root."""
-    return f"{LOG_FOLDER}/{version:020}.crc"
+    return f"{LOG_FOLDER}/{_name(version)}"
+
+
+def _name(version: int) -> str:
+    return f"{version:020}.crc"
 
 
 def read_checksum(store: ObjectStore, version: int) -> VersionChecksum | None:
@@ -85,7 +89,7 @@ def read_checksum(store: ObjectStore, version: int) -> VersionChecksum | None:
 
 def decode_checksum(data: bytes, version: int) -> VersionChecksum | None:
     """Decode a checksum; None if it is not to be believed."""
-    if not is_sealed_object(data, version):
+    if not is_sealed_object(data, _name(version)):
         return None
     try:
         found = msgspec.json.decode(data, type=VersionChecksum)
@@ -119,7 +123,7 @@ def encode_checksum(
         num_deleted_records_opt=totals.deleted,
         num_deletion_vectors_opt=totals.vectors,
     )
-    return sealed_object(msgspec.json.encode(found), version)
+    return sealed_object(msgspec.json.encode(found), _name(version))
 
 
 def _raw(action: Any, name: str) -> msgspec.Raw:

@@ -21,7 +21,11 @@ from atomic_manifest.store.object_store import ObjectStore
 
 def compaction_path(first: int, last: int) -> str:
     """The path of the compacted entry of some versions, relative to the table's root."""
-    return f"{LOG_FOLDER}/{first:020}.{last:020}.compacted.json"
+    return f"{LOG_FOLDER}/{_name(first, last)}"
+
+
+def _name(first: int, last: int) -> str:
+    return f"{first:020}.{last:020}.compacted.json"
 
 
 def compact_log(store: ObjectStore, first: int, last: int) -> str:
@@ -45,7 +49,7 @@ def compact_log(store: ObjectStore, first: int, last: int) -> str:
     path = compaction_path(first, last)
     lines = encode(reconciled(read_entries(store, range(first, last + 1))))
     try:
-        store.put(path, sealed_lines(lines, first), when=IfAbsent())
+        store.put(path, sealed_lines(lines, _name(first, last)), when=IfAbsent())
     except AlreadyExists:
         return path
     return path
@@ -74,7 +78,7 @@ def read_compaction(store: ObjectStore, versions: range) -> Entry | None:
     """The compacted entry of some versions, as an entry of the last; None if there is none to be used."""
     first, last = versions.start, versions.stop - 1
     try:
-        lines = unsealed_lines(store.get(compaction_path(first, last)).data, first)
+        lines = unsealed_lines(store.get(compaction_path(first, last)).data, _name(first, last))
         return None if lines is None else decode(lines, last) if lines else Entry(last)
     except (NotFound, CorruptLog):
         return None

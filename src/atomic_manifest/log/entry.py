@@ -28,15 +28,21 @@ from atomic_manifest.log.actions import (
     Remove,
     Txn,
 )
+from atomic_manifest.log.seal import ENTRY_SEAL, check_entry, sealed_entry
 
 LOG_FOLDER = "_delta_log"
 _PROVENANCE = "atomicManifest"
+_OF_CHECKPOINTS = {"checkpointMetadata", "sidecar"}
 _T = TypeVar("_T")
 
 
 def entry_path(version: int) -> str:
     """The path of version `version`'s entry, relative to the table's root."""
-    return f"{LOG_FOLDER}/{version:020}.json"
+    return f"{LOG_FOLDER}/{_name(version)}"
+
+
+def _name(version: int) -> str:
+    return f"{version:020}.json"
 
 
 class CommitRecord(
@@ -97,6 +103,7 @@ class _Line(msgspec.Struct, rename="camel"):
 
 
 _LINE = msgspec.json.Decoder(_Line)
+_ANY_LINE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE = msgspec.json.Encoder()
 _Rewritten = TypeVar("_Rewritten", Metadata, Protocol)
 
@@ -106,18 +113,47 @@ def decode(data: bytes, version: int) -> Entry:
 
     Raises:
         CorruptLog: Not JSON lines, an action without a required field or with one of a wrong type, two
-            `metaData` or two `protocol` actions.
+            `metaData` or two `protocol` actions, or not what was sealed.
     """
     try:
         if not data:
             raise msgspec.ValidationError("the file is empty")
+        sealed = check_entry(data, _name(version))
         lines = _LINE.decode_lines(data)
-        return _collect(lines, version)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if not all(map(_is_plain, lines)):
+            _check_names(data)
+        entry = _collect(lines, version)
+        if entry.commits and not sealed:
+            raise msgspec.ValidationError("it names commits of ours, and has lost its seal")
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         path = entry_path(version)
         raise CorruptLog(
             f"{path}: {_first_bad_line(data)}{error}", path=path, version=version
         ) from error
+    return entry
+
+
+def _is_plain(line: _Line) -> bool:
+    """Whether a line is certainly one of an entry: a hint and a checksum are JSON too."""
+    return (
+        line.add is not None
+        or line.commit_info is not None
+        or line.remove is not None
+        or line.txn is not None
+        or line.cdc is not None
+        or line.domain_metadata is not None
+    )
+
+
+def _check_names(data: bytes) -> None:
+    """Check that each line is an object with one member, an action, known or not."""
+    for line in filter(bytes.strip, data.split(b"\n")):
+        found = {name: bytes(raw) for name, raw in _ANY_LINE.decode(line).items()}
+        present = [value for value in found.values() if value != b"null"]
+        if len(present) != 1 or not present[0].startswith(b"{"):
+            raise msgspec.ValidationError("a line is not one action")
+        if found.keys() & _OF_CHECKPOINTS:
+            raise msgspec.ValidationError("it is a checkpoint")
 
 
 def _collect(lines: Sequence[_Line], version: int) -> Entry:
@@ -176,7 +212,7 @@ def _first_bad_line(data: bytes) -> str:
         try:
             if line.strip():
                 _LINE.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return f"line {number}: "
     return ""
 
@@ -195,6 +231,11 @@ _NAMES: dict[type[Any], str] = {
     Metadata: "metaData",
     Protocol: "protocol",
 }
+
+
+def seal(data: bytes, version: int) -> bytes:
+    """The bytes of an entry, the first action of which is its `commitInfo`, with a seal in that."""
+    return sealed_entry(data, _name(version))
 
 
 def _as_line(action: Action) -> dict[str, Any]:
@@ -243,7 +284,7 @@ def commit_info(
     provenance: dict[str, Any] = {"commits": [msgspec.to_builtins(record) for record in commits]}
     if revoked:
         provenance["revoked"] = list(revoked)
-    fields: dict[str, Any] = dict(user or {})
+    fields = {name: value for name, value in (user or {}).items() if name != ENTRY_SEAL}
     fields |= {
         "timestamp": timestamp_ms,
         "operation": operation,

@@ -127,12 +127,14 @@ def required_protocol(schema: pa.Schema, configuration: Mapping[str, str]) -> Pr
     """The least protocol a new table of ours needs.
 
     Returns:
-        Versions 1 and 2; or 3 and 7 with `timestampNtz`, if a column has that type at any depth.
+        Versions 1 and 2; or 3 and 7 with `timestampNtz`, if a column has that type at any depth, and
+        with `v2Checkpoint`, if `delta.checkpointPolicy` asks for it.
 
     Raises:
         UnsupportedTableFeature: The schema or a property asks for a feature we lack.
     """
-    names = list(_active(schema, configuration))
+    active = set(_active(schema, configuration))
+    names = [name for name in _active(schema, configuration) if name != "v2Checkpoint"]
     names += [
         key.removeprefix(_FEATURE_PREFIX)
         for key in configuration
@@ -140,13 +142,16 @@ def required_protocol(schema: pa.Schema, configuration: Mapping[str, str]) -> Pr
     ]
     names += [key for key in _VERSION_PROPERTIES if key in configuration]
     _refuse(names, "created")
-    if not _has_timestamp_ntz(schema):
+    needed: tuple[str, ...] = ("timestampNtz",) if _has_timestamp_ntz(schema) else ()
+    if "v2Checkpoint" in active:
+        needed = (*needed, "v2Checkpoint")
+    if not needed:
         return Protocol(min_reader_version=1, min_writer_version=2)
     return Protocol(
         min_reader_version=_FEATURE_READER,
         min_writer_version=_FEATURE_WRITER,
-        reader_features=("timestampNtz",),
-        writer_features=("appendOnly", "invariants", "timestampNtz"),
+        reader_features=needed,
+        writer_features=("appendOnly", "invariants", *needed),
     )
 
 

@@ -89,14 +89,18 @@ def read_hint(store: ObjectStore) -> Hint | None:
 
 
 def decode_hint(data: bytes) -> Hint | None:
-    """Decode a hint; None if it is damaged."""
+    """Decode a hint; None if it is damaged.
+
+    What one without a checksum says of a checkpoint's content is left out: nobody could tell if it were
+    wrong.
+    """
     try:
         hint = msgspec.json.decode(data, type=Hint)
         if hint.version < 0 or (hint.checksum or checksum(data)) != checksum(data):
             return None
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return hint
+    return hint if hint.checksum else msgspec.structs.replace(hint, v2_checkpoint=None)
 
 
 def encode_hint(hint: Hint) -> bytes:

@@ -14,13 +14,14 @@ from typing import Any
 
 from atomic_manifest.errors import CorruptLog, TableNotFound, VersionNotFound
 from atomic_manifest.log.actions import Metadata
-from atomic_manifest.log.entry import CommitRecord, Entry, entry_path
+from atomic_manifest.log.entry import LOG_FOLDER, CommitRecord, Entry, entry_path
 from atomic_manifest.log.entry_io import READERS, read_entries
 from atomic_manifest.log.segment import list_log
 from atomic_manifest.log.snapshot import committed_ms, in_commit_timestamps, load
 from atomic_manifest.store.object_store import ObjectStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ENABLED_SINCE = "delta.inCommitTimestampEnablementVersion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,22 @@ def _record(entry: Entry, written_ms: int) -> HistoryRecord:
     milliseconds = written_ms if in_commit is None else in_commit
     return HistoryRecord(
         version=entry.version,
-        timestamp=_EPOCH + timedelta(milliseconds=milliseconds),
+        timestamp=_moment(entry.version, milliseconds),
         operation=fields.get("operation"),
         parameters=fields.get("operationParameters") or {},
         commits=entry.commits,
         revoked=entry.revoked,
         fields=fields,
     )
+
+
+def _moment(version: int, milliseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError as error:
+        path = entry_path(version)
+        message = f"{path}: no time is {milliseconds} milliseconds after 1970"
+        raise CorruptLog(message, path=path, version=version) from error
 
 
 def version_number(store: ObjectStore, version: int | datetime | None) -> int | None:
@@ -122,13 +132,24 @@ def _in_commit_version_at(
     store: ObjectStore, times: Mapping[int, int], metadata: Metadata, timestamp_ms: int
 ) -> int | None:
     """As `version_at`, of a table with in-commit timestamps (same section of the protocol)."""
-    enabled = int(metadata.configuration.get("delta.inCommitTimestampEnablementVersion", 0))
+    enabled = _enabled_since(metadata)
     since = [version for version in times if version >= enabled]
     before = {version: time for version, time in times.items() if version < enabled}
     count = _first_after(store, since, timestamp_ms)
     if count:
         return since[count - 1]
     return max((v for v, time in before.items() if time <= timestamp_ms), default=None)
+
+
+def _enabled_since(metadata: Metadata) -> int:
+    text = metadata.configuration.get(_ENABLED_SINCE, "0")
+    if not text.isdecimal():
+        raise CorruptLog(
+            f"{LOG_FOLDER}: {_ENABLED_SINCE} is {text!r}, not a version",
+            path=LOG_FOLDER,
+            version=None,
+        )
+    return int(text)
 
 
 def _first_after(store: ObjectStore, versions: Sequence[int], timestamp_ms: int) -> int:

@@ -38,12 +38,12 @@ def log_files(store: ObjectStore, start: int = 0, stop: int | None = None) -> It
     """
     first = list(islice(_files(store, start, stop), PAGE))
     yield from first
-    last = _VERSION.match(first[-1].path) if len(first) == PAGE else None
-    if last is None:
+    if len(first) < PAGE:
         return
-    begin = int(last[1])
     after = first[-1].path
-    if _answers_at_once(store):
+    last = _VERSION.match(after)
+    begin = int(last[1]) if last else start
+    if last is None or _answers_at_once(store):
         yield from _files(store, begin, stop, after)
         return
     end = stop

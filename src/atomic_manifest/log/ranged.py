@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
+from atomic_manifest.errors import NotFound, StoreError
 from atomic_manifest.store.conditions import ETag
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -57,7 +58,7 @@ class RangedFile(io.RawIOBase):
         """Up to `size` bytes from the position on; all to the end if negative.
 
         Raises:
-            OSError: The object was replaced since the first read.
+            OSError: The object was replaced since the first read, or is shorter than it should be.
         """
         end = self._size if size < 0 else min(self._position + size, self._size)
         if end <= self._position:
@@ -92,11 +93,21 @@ class RangedFile(io.RawIOBase):
         return b""
 
     def _fetch(self, part: Range) -> bytes:
-        found = self._store.get(self._path, range=part)
+        start, end = part
+        try:
+            found = self._store.get(self._path, range=part)
+        except NotFound:
+            raise
+        except StoreError as error:
+            if self._store.head(self._path).size > start:
+                raise
+            raise OSError(f"{self._path} ends before byte {start}") from error
         if self._etag is None:
             self._etag = found.meta.etag
         if found.meta.etag != self._etag:
             raise OSError(f"{self._path} was replaced while it was being read")
+        if len(found.data) < end - start:
+            raise OSError(f"{self._path} ends before byte {end}")
         return found.data
 
 

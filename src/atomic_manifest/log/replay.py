@@ -25,6 +25,7 @@ from atomic_manifest.log.columns import (
     without,
 )
 from atomic_manifest.log.entry import Entry, entry_path
+from atomic_manifest.log.pruning import Pruner, pruned
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,15 @@ class Replay:
             metadata=metadata,
             txns=txns,
             domains=domains,
-            tail=_pushed(self.tail, from_entries(entries)),
+            tail=_pushed(self.tail, _file_actions(entries)),
         )
 
-    def files(self, columns: Sequence[str]) -> pa.Table:
+    def files(self, columns: Sequence[str], pruner: Pruner | None = None) -> pa.Table:
         """The files of the table, in the given columns of `columns.FILES`.
+
+        Args:
+            columns: Which.
+            pruner: Chooses among the files; None for all.
 
         Raises:
             CorruptLog: The checkpoint is damaged, or a file is not below the table's root.
@@ -97,10 +102,12 @@ class Replay:
         needed = list(dict.fromkeys((*columns, *KEY_COLUMNS)))
         actions = self.newest_actions()
         adds = actions.filter(pc.invert(actions["is_remove"]))
+        if pruner is not None:
+            adds = pruned(adds, pruner)
         check_paths(adds["path"], adds["version"])
         parts = [adds.select(columns)]
         if self.base is not None:
-            kept = without(self.base.adds(needed), actions)
+            kept = without(self.base.adds(needed, pruner=pruner), actions)
             check_paths(kept["path"], self.base.version)
             parts.insert(0, kept.select(columns))
         return pa.concat_tables(parts)
@@ -123,6 +130,21 @@ def _with_domains(
 ) -> Mapping[str, DomainMetadata]:
     merged = {**domains, **{domain.domain: domain for domain in newer}}
     return {name: domain for name, domain in merged.items() if not domain.removed}
+
+
+def _file_actions(entries: Sequence[Entry]) -> pa.Table:
+    """The file actions of entries.
+
+    Raises:
+        CorruptLog: A number or a text is none that a column can hold.
+    """
+    try:
+        return from_entries(entries)
+    except (pa.ArrowException, OverflowError, ValueError) as error:
+        if len(entries) > 1:  # to name the one it is
+            return pa.concat_tables([_file_actions([entry]) for entry in entries])
+        path = entry_path(entries[0].version)
+        raise CorruptLog(f"{path}: {error}", path=path, version=entries[0].version) from error
 
 
 def _pushed(tail: tuple[pa.Table, ...], table: pa.Table) -> tuple[pa.Table, ...]:

@@ -13,6 +13,7 @@ LOG = "delta.logRetentionDuration"
 
 _WEEK_MS = 7 * 24 * 60 * 60 * 1000
 _MONTH_MS = 30 * 24 * 60 * 60 * 1000
+_LONGEST_MS = 2**62  # what can still be taken from a time
 _UNIT_MICROSECONDS = {
     "microsecond": 1,
     "millisecond": 1_000,
@@ -22,7 +23,7 @@ _UNIT_MICROSECONDS = {
     "day": 86_400_000_000,
     "week": 604_800_000_000,
 }
-_TERM = re.compile(r"(\d+)\s+([a-z]+?)s?(?:\s+|$)")
+_TERM = re.compile(r"(\d{1,18})\s+([a-z]+?)s?(?:\s+|$)")
 
 
 def deleted_file_retention_ms(configuration: Mapping[str, str]) -> int:
@@ -62,4 +63,4 @@ def interval_ms(text: str, name: str) -> int:
         position = term.end()
     if not rest or position < len(rest):
         raise DataError(f"{name}: {text!r} is not a duration such as 'interval 7 days'")
-    return microseconds // 1000
+    return min(microseconds // 1000, _LONGEST_MS)

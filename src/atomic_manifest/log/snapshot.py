@@ -30,6 +30,7 @@ from atomic_manifest.log.compaction import read_compaction
 from atomic_manifest.log.entry import LOG_FOLDER, Entry
 from atomic_manifest.log.entry_io import read_entries, read_entry
 from atomic_manifest.log.head import Head
+from atomic_manifest.log.pruning import Pruner
 from atomic_manifest.log.replay import ALL_COLUMNS, Replay
 from atomic_manifest.log.retention import deleted_file_retention_ms
 from atomic_manifest.log.schema import to_arrow
@@ -131,11 +132,14 @@ class Snapshot:
         """The table's properties."""
         return self.metadata.configuration
 
-    def files(self, columns: Sequence[str] | None = None) -> pa.Table:
+    def files(
+        self, columns: Sequence[str] | None = None, *, pruner: Pruner | None = None
+    ) -> pa.Table:
         """The files of the table, one row each.
 
         Args:
             columns: Of `columns.FILES`; None for all, which are then kept.
+            pruner: Chooses among them; None for all.
 
         Returns:
             The fields of the `add` actions; paths as the log has them (`path.decode_file_path`).
@@ -145,6 +149,8 @@ class Snapshot:
                 is not below the table's root.
         """
         with self._lock:
+            if pruner is not None:
+                return self._read(lambda replay: replay.files(columns or ALL_COLUMNS, pruner))
             if self._files is not None:
                 return self._files if columns is None else self._files.select(columns)
             table = self._read(lambda replay: replay.files(columns or ALL_COLUMNS))

@@ -4,7 +4,7 @@ They carry the physical names of the table's columns, as the log does everywhere
 Mapping"), and the types of its schema.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -47,9 +47,15 @@ def statistics_type(
             first `delta.dataSkippingNumIndexedCols`.
     """
     data = [field for field in schema if field.name not in partition_columns]
+    indexed = _indexed(list(_leaves(data, (), (), mapping)), configuration)
+    return type_of((path, type_) for _, path, type_ in indexed)
+
+
+def type_of(columns: Iterable[tuple[tuple[str, ...], pa.DataType]]) -> pa.StructType:
+    """The type of `stats_parsed` for some columns, each given by its physical path and its type."""
     bounds: _Tree = {}
     counts: _Tree = {}
-    for _, path, type_ in _indexed(list(_leaves(data, (), (), mapping)), configuration):
+    for path, type_ in columns:
         _put(counts, path, pa.int64())
         if any(matches(type_) for matches in _BOUNDED):
             _put(bounds, path, type_)

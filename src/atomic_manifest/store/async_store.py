@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from atomic_manifest.env import SYSTEM, AsyncEnv
-from atomic_manifest.errors import InvalidRequest
+from atomic_manifest.errors import InvalidRequest, UnsupportedByStore
 from atomic_manifest.store.async_driver import AsyncDriver
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import Object, ObjectMeta
@@ -24,6 +24,7 @@ from atomic_manifest.store.policy.pacing import Policy, Retry
 from atomic_manifest.store.upload import AsyncUpload
 
 if TYPE_CHECKING:
+    from atomic_manifest.store.capabilities import Capabilities
     from atomic_manifest.store.policy.checksums import Checksum
     from atomic_manifest.store.policy.updating import AsyncChange
 
@@ -38,11 +39,13 @@ class AsyncObjectStore:
         env: Clock, randomness, ids and pauses.
         retry: Bounds of the attempts at each request.
         multipart_threshold: Bytes; a body that is larger is put as a multipart upload.
+        capabilities: What the store can be trusted with, where that is known without a probe.
 
     Attributes:
         driver: As given.
         env: As given.
         retry: As given.
+        given_capabilities: `capabilities` as given.
     """
 
     def __init__(
@@ -52,8 +55,11 @@ class AsyncObjectStore:
         env: AsyncEnv = SYSTEM,
         retry: Retry | None = None,
         multipart_threshold: int = MULTIPART_THRESHOLD,
+        capabilities: "Capabilities | None" = None,
     ) -> None:
         self.driver = driver
+        self.given_capabilities = capabilities
+        self._blocking: ObjectStore | None = None
         self.env = env
         self.retry = Retry() if retry is None else retry
         self.multipart_threshold = multipart_threshold
@@ -76,12 +82,35 @@ class AsyncObjectStore:
             raise InvalidRequest("the store's env has no sleep_async", path="")
         native = getattr(store.driver, "as_async", None)
         driver: AsyncDriver = InThreads(store.driver) if native is None else native()
-        return cls(
+        twin = cls(
             driver,
             env=cast("AsyncEnv", store.env),
             retry=store.retry,
             multipart_threshold=store.multipart_threshold,
+            capabilities=store.given_capabilities,
         )
+        twin._blocking = store
+        return twin
+
+    async def capabilities(self) -> "Capabilities":
+        """What the store can be trusted with: given, known, or else probed once in this process.
+
+        A probe runs in threads, and goes on to its end if the task is cancelled.
+
+        Raises:
+            UnsupportedByStore: If it takes a probe and the driver is one that only asyncio can use:
+                give `capabilities`, or make the store by `of`.
+            StoreError: If it takes a probe and nothing can be written there.
+        """
+        if self.given_capabilities is not None:
+            return self.given_capabilities
+        store = self._blocking
+        if store is None and isinstance(self.driver, InThreads):
+            store = ObjectStore(self.driver.driver, env=self.env, retry=self.retry)
+        if store is None:
+            raise UnsupportedByStore(f"{self.url}: an asynchronous driver is not probed", path="")
+        found: Capabilities = await _in_thread(lambda: store.capabilities)
+        return found
 
     @property
     def url(self) -> str:

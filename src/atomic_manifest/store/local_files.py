@@ -3,6 +3,9 @@
 * A folder's lock is advisory and held on the folder itself (`flock`), so that it leaves nothing
   behind, ends with the process that holds it, and excludes threads as well as processes. Where
   there is no `fcntl`, a hidden file in the folder is locked instead.
+* Windows cannot open a folder, so there it is a hidden file that is locked, byte 0 of it, and the names
+  of files are left to the journal of NTFS. A file that a reader holds open cannot be replaced or deleted
+  there: that raises `StorePermissionDenied`, and nothing is changed.
 * Names that start with `.atomic-manifest-` are the driver's own: never listed, never a user's path.
 """
 

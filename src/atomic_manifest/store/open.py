@@ -198,10 +198,10 @@ def _remote(scheme: str, rest: str, options: Mapping[str, Any], env: Env) -> Dri
 
     if scheme in _GCS:
         opened = options_cloud.read_gcs_options(options)
-        return buckets.open_gcs(bucket, opened, url=url, prefix=prefix)
+        return buckets.open_gcs(bucket, opened, url=url, prefix=prefix, env=env)
     account = account_host.partition(".")[0] or None
     opened = options_cloud.read_azure_options(options, account)
-    return buckets.open_azure(bucket, opened, url=url, prefix=prefix)
+    return buckets.open_azure(bucket, opened, url=url, prefix=prefix, env=env)
 
 
 def _file_path(rest: str) -> Path:

@@ -26,8 +26,6 @@ class AsyncFsspecDriver:
 
     def __init__(self, driver: FsspecDriver) -> None:
         self._driver = driver
-        self._bucket = driver.bucket
-        self._loop = driver.loop
 
     @property
     def url(self) -> str:
@@ -45,11 +43,13 @@ class AsyncFsspecDriver:
         if_none_match: ETag | None = None,
     ) -> Object:
         """See `Driver.get`."""
-        return await self._run(self._bucket.get(path, range=range, if_none_match=if_none_match))
+        return await self._run(
+            self._driver.bucket.get(path, range=range, if_none_match=if_none_match)
+        )
 
     async def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
-        return await self._run(self._bucket.head(path, if_none_match=if_none_match))
+        return await self._run(self._driver.bucket.head(path, if_none_match=if_none_match))
 
     async def put(
         self,
@@ -60,7 +60,7 @@ class AsyncFsspecDriver:
         metadata: Mapping[str, str] | None = None,
     ) -> WriteOutcome:
         """See `Driver.put`."""
-        return await self._run(self._bucket.put(path, data, when=when, metadata=metadata))
+        return await self._run(self._driver.bucket.put(path, data, when=when, metadata=metadata))
 
     async def start_upload(
         self,
@@ -72,10 +72,10 @@ class AsyncFsspecDriver:
         metadata: Mapping[str, str] | None = None,
     ) -> "AsyncFsspecUpload":
         """See `Driver.start_upload`."""
-        started = self._bucket.start_upload(
+        started = self._driver.bucket.start_upload(
             path, part_size=part_size, max_in_flight=max_in_flight, when=when, metadata=metadata
         )
-        return AsyncFsspecUpload(self._loop, started)
+        return AsyncFsspecUpload(self._driver.loop, started)
 
     async def copy(
         self,
@@ -86,17 +86,19 @@ class AsyncFsspecDriver:
         source_when: IfMatch | None = None,
     ) -> WriteOutcome:
         """See `Driver.copy`."""
-        return await self._run(self._bucket.copy(source, path, when=when, source_when=source_when))
+        return await self._run(
+            self._driver.bucket.copy(source, path, when=when, source_when=source_when)
+        )
 
     async def delete(
         self, path: str, *, when: IfMatch | None = None, version: str | None = None
     ) -> DeleteOutcome:
         """See `Driver.delete`."""
-        return await self._run(self._bucket.delete(path, when=when, version=version))
+        return await self._run(self._driver.bucket.delete(path, when=when, version=version))
 
     async def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`."""
-        await self._run(self._bucket.delete_many(paths))
+        await self._run(self._driver.bucket.delete_many(paths))
 
     def list(
         self, prefix: str = "", *, start_after: str | None = None
@@ -111,12 +113,12 @@ class AsyncFsspecDriver:
     async def _listed(self, prefix: str, start_after: str | None) -> AsyncIterator[ObjectMeta]:
         token: str | None = ""
         while token is not None:
-            page, token = await self._run(self._bucket.page(prefix, start_after, token))
+            page, token = await self._run(self._driver.bucket.page(prefix, start_after, token))
             for meta in page:
                 yield meta
 
     async def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return await _on(self._loop, coroutine)
+        return await _on(self._driver.loop, coroutine)
 
 
 class AsyncFsspecUpload:

@@ -6,6 +6,7 @@ hold no hyphen, so hyphens are sent as underscores, and underscores read as hyph
 """
 
 import base64
+import os
 from asyncio import AbstractEventLoop, run_coroutine_threadsafe
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -41,6 +42,8 @@ _SERVICE = "Azure Blob Storage"
 _OWN_HOSTS = ("core.windows.net", "core.chinacloudapi.cn", "fabric.microsoft.com")
 _WHOLE = 5000 * 1024 * 1024
 _PAGE = 1000
+_TIMEOUTS: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 30}
+"""Seconds, where the filesystem has none of its own."""
 _NAME = 14
 """Letters of it. With the number that is 20, as in obstore: all of a key must have one length."""
 _MISSING = 404
@@ -62,7 +65,12 @@ class AzureCalls:
     part_multiple = 1
 
     def __init__(self, fs: "AzureBlobFileSystem", container: str, env: Env = SYSTEM) -> None:
-        self._fs = own(fs) if fs.asynchronous else fs
+        elsewhere = fs.asynchronous or fs._pid != os.getpid()  # noqa: SLF001 - a loop of another process
+        self._fs = own(fs) if elsewhere else fs
+        given = {name: fs.storage_options.get(name) for name in _TIMEOUTS}
+        self._timeouts = {**_TIMEOUTS} | {
+            name: told for name, told in given.items() if told is not None
+        }
         self._container = container
         self._env = env
         self._once: BlobServiceClient | None = None
@@ -118,7 +126,7 @@ class AzureCalls:
         condition = _condition(when)
         staging = self._fs.service_client.get_blob_client(self._container, key)
         blob, name = await self._blob(key), self._env.new_id()[:_NAME]
-        return AzureParts(staging, blob, key, name, condition, metadata)
+        return AzureParts(staging, blob, key, name, condition, metadata, self._timeouts)
 
     async def copy(
         self, source: str, key: str, when: Condition | None, source_when: IfMatch | None
@@ -183,7 +191,7 @@ class AzureCalls:
 
     async def _service(self) -> BlobServiceClient:
         if self._once is None:
-            transport = AioHttpTransport()
+            transport = AioHttpTransport(**self._timeouts)
             await transport.open()
             send_once(transport.session)
             theirs = self._fs.service_client
@@ -194,8 +202,6 @@ class AzureCalls:
                 retry_total=0,
                 max_single_put_size=_WHOLE,
                 max_single_get_size=_WHOLE,
-                connection_timeout=5,
-                read_timeout=30,
             )
             finalize(self, _close, self._once, self.loop)
         return self._once
@@ -212,6 +218,7 @@ class AzureParts:
             blocks, so without a name of its own one would end with the bytes of another.
         condition: Of that.
         metadata: To go with it.
+        timeouts: Of the filesystem's client, which has none of its own.
     """
 
     def __init__(
@@ -222,8 +229,10 @@ class AzureParts:
         name: str,
         condition: Mapping[str, Any],
         metadata: Mapping[str, str],
+        timeouts: Mapping[str, float],
     ) -> None:
         self._staging = staging
+        self._timeouts = timeouts
         self._blob = blob
         self._key = key
         self._name = name
@@ -235,7 +244,8 @@ class AzureParts:
         """See `Parts.send`."""
         self._size += len(data)
         block = base64.b64encode(f"{self._name:0>{_NAME}}{number:06}".encode()).decode()
-        await _caught(partial(self._staging.stage_block, block, as_body(data), length=len(data)))
+        asked = {"length": len(data), **self._timeouts}
+        await _caught(partial(self._staging.stage_block, block, as_body(data), **asked))
         return block
 
     async def complete(self, sent: Sequence[str], last: bytes) -> ObjectMeta:

@@ -8,7 +8,7 @@
 | fsspec's and pyarrow's of local files | everything, by `LocalDriver` |
 | `DirFileSystem`, pyarrow's wrapper of fsspec | what the filesystem within is good for |
 | fsspec's caching filesystems | nothing: they read what is no longer there |
-| any other | reading and unconditional writing (`plain_filesystem`) |
+| any other | reading and unconditional writing (`plain`) |
 
 fsspec itself has no conditional write: `pipe_file(mode="create")` and `open(mode="x")` of its base
 class, and so of its local and memory filesystems, look first and write after. A filesystem is on the
@@ -16,8 +16,10 @@ list above only for what its service evaluates.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomic_manifest.env import SYSTEM, Env
@@ -115,18 +117,25 @@ class FsspecDriver:
         root: Bucket (container on Azure) and folder, with or without the protocol.
         env: Gives what must be unique.
 
-    Attributes:
-        bucket: What is done there.
-        loop: Where it is done.
-
     Raises:
         UnsupportedByStore: If it is another filesystem.
         InvalidPath: If `root` names no bucket.
     """
 
     def __init__(self, fs: Any, root: str, *, env: Env = SYSTEM) -> None:
-        self.bucket, self._calls, self._url = open_bucket(fs, root, env=env)
-        self.loop = self._calls.loop
+        self._open = partial(open_bucket, fs, root, env=env)
+        self._bucket, self._calls, self._url = self._open()
+        self._process = os.getpid()
+
+    @property
+    def bucket(self) -> "FilesystemBucket":
+        """What is done there."""
+        return self._opened()[0]
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where it is done."""
+        return self._opened()[1].loop
 
     @property
     def url(self) -> str:
@@ -139,14 +148,16 @@ class FsspecDriver:
     @property
     def endpoint(self) -> str:
         """The service, for what is remembered of it."""
-        return self._run(self._calls.endpoint()) or self._calls.service
+        calls = self._opened()[1]
+        return self._run(calls.endpoint()) or calls.service
 
     @property
     def capabilities(self) -> Capabilities | None:
         """What the provider's own service documents; None of any other."""
-        if self._run(self._calls.endpoint()) is not None:
+        calls = self._opened()[1]
+        if self._run(calls.endpoint()) is not None:
             return None
-        return documented(self._calls.service)
+        return documented(calls.service)
 
     def as_async(self) -> "AsyncFsspecDriver":
         """The same bucket for tasks of any event loop."""
@@ -225,6 +236,14 @@ class FsspecDriver:
         while token is not None:
             page, token = self._run(self.bucket.page(prefix, start_after, token))
             yield from page
+
+    def _opened(self) -> "tuple[FilesystemBucket, Calls]":
+        """The bucket, opened once more in a process that was forked: it has no thread of the loop."""
+        if self._process != os.getpid():
+            self._parents = self._calls  # kept: to clean up, it would wait for a lost thread
+            self._bucket, self._calls, _ = self._open()
+            self._process = os.getpid()
+        return self._bucket, self._calls
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         under_way = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
@@ -307,7 +326,7 @@ def _calls(fs: Any, bucket: str, env: Env) -> "Calls":
     if _AZURE in kinds:
         from atomic_manifest.store.filesystem.azure_calls import AzureCalls  # noqa: PLC0415 - loads an SDK
 
-        return AzureCalls(fs, bucket)
+        return AzureCalls(fs, bucket, env)
     raise UnsupportedByStore(
         f"{type(fs).__name__} is none of s3fs, gcsfs and adlfs: see open_filesystem", path=bucket
     )

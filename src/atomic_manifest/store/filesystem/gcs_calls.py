@@ -8,8 +8,8 @@ is asked when they begin and again when they end.
 Zonal buckets, which take writes by gRPC alone, are not for this.
 """
 
+import asyncio
 import json
-from asyncio import AbstractEventLoop
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -74,9 +74,9 @@ class GCSCalls:
         self._uploads = f"{self._host}/upload/storage/v1/b/{quote(bucket, safe='')}/o"
 
     @property
-    def loop(self) -> AbstractEventLoop:
+    def loop(self) -> asyncio.AbstractEventLoop:
         """See `Calls.loop`."""
-        loop: AbstractEventLoop = self._fs.loop
+        loop: asyncio.AbstractEventLoop = self._fs.loop
         return loop
 
     async def endpoint(self) -> str | None:
@@ -226,21 +226,31 @@ class GCSCalls:
 
     async def _session(self, headers: dict[str, str]) -> Any:
         """The filesystem's session; its credentials are put into `headers`."""
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - came with gcsfs
+        from gcsfs.retry import HttpError, NonRetryableError  # noqa: PLC0415 - came with gcsfs
+        from google.auth.exceptions import GoogleAuthError, TransportError  # noqa: PLC0415 - likewise
 
+        refused: CallFailed | NotAsked
         session = send_once(await self._fs._set_session())  # noqa: SLF001 - nothing public opens it
         payer = self._fs.requester_pays
         if payer:
             headers["x-goog-user-project"] = payer if isinstance(payer, str) else self._fs.project
         try:
-            self._fs.credentials.apply(headers)
-        except GoogleAuthError:
+            await self._authorize(headers)
+        except TransportError:
+            refused = CallFailed(None)
+        except (GoogleAuthError, HttpError, NonRetryableError):
             refused = NotAsked(
                 StorePermissionDenied, "the filesystem's credentials could not be renewed"
             )
         else:
             return session
         raise refused
+
+    async def _authorize(self, headers: dict[str, str]) -> None:
+        """Put credentials into `headers`; renewing them blocks, which is no thing for this loop."""
+        held = self._fs.credentials.credentials
+        if held is not None:
+            await asyncio.to_thread(self._fs.credentials.apply, headers)
 
     def _json(self, key: str) -> str:
         return f"{self._objects}/{quote(key, safe='')}"

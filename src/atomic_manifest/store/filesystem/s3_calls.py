@@ -31,6 +31,7 @@ from atomic_manifest.errors import (
 from atomic_manifest.store.answers import CallFailed
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import Data, Object, ObjectMeta
+from atomic_manifest.store.filesystem import s3_copy
 from atomic_manifest.store.filesystem.calls import (
     UNREADABLE,
     NotAsked,
@@ -137,19 +138,42 @@ class S3Calls:
     async def copy(
         self, source: str, key: str, when: Condition | None, source_when: IfMatch | None
     ) -> ObjectMeta:
-        """See `Calls.copy`. One request copies up to 5 GiB, and its answer does not say how much."""
+        """See `Calls.copy`. The answer does not say how much was copied."""
         try:
-            found = await self.head(source, None)
+            seen = await self.ask("head_object", {"Key": source})
         except CallFailed as failed:
             if failed.status != _MISSING:
                 raise
             raise NotAsked(NotFound, f"the source {source} does not exist") from None
+        found = _meta(source, _told(seen, "ContentLength"), seen)
         asked: dict[str, Any] = {"Key": key, "CopySource": {"Bucket": self._bucket, "Key": source}}
         if source_when is not None:
             asked["CopySourceIfMatch"] = self.if_match(source_when)
+        if found.size > s3_copy.AT_ONCE:
+            return await self._copy_large(seen, found, asked, when, source_when)
         told = await self.ask("copy_object", {**asked, **self.condition(when)})
         answer = {**_told(told, "CopyObjectResult"), "VersionId": told.get("VersionId")}
         return _written(key, found.size, answer, found.metadata)
+
+    async def _copy_large(
+        self,
+        seen: Mapping[str, Any],
+        found: ObjectMeta,
+        asked: dict[str, Any],
+        when: Condition | None,
+        source_when: IfMatch | None,
+    ) -> ObjectMeta:
+        """Copy in parts, all of the state that was seen or that the caller wants."""
+        key, condition = asked["Key"], self.condition(when)
+        pinned = source_when is None or source_when.any
+        if pinned and found.etag is not None:
+            asked["CopySourceIfMatch"] = self.if_match(IfMatch(found.etag))
+        kept = {name: seen[name] for name in s3_copy.KEPT if seen.get(name)}
+        told = await self.ask("create_multipart_upload", {"Key": key, **kept}, again=True)
+        upload = _told(told, "UploadId")
+        parts = S3Parts(self, key, upload, condition, found.metadata)
+        asked["UploadId"] = upload
+        return await s3_copy.copy_in_parts(self, found, parts, asked, pinned=pinned)
 
     async def delete(self, key: str, when: IfMatch | None, version: str | None) -> None:
         """See `Calls.delete`."""
@@ -171,7 +195,7 @@ class S3Calls:
         asked = {"Prefix": prefix, "StartAfter": after, "ContinuationToken": token}
         told = await self.ask("list_objects_v2", {k: v for k, v in asked.items() if v})
         found = [
-            ObjectMeta(each["Key"], each["Size"], ETag.parse(each["ETag"]), each["LastModified"])
+            ObjectMeta(each["Key"], each["Size"], _tag(each), each.get("LastModified"))
             for each in told.get("Contents", [])
         ]
         return found, told.get("NextContinuationToken") if told.get("IsTruncated") else None
@@ -320,14 +344,16 @@ def _version(told: Mapping[str, Any]) -> str | None:
     return None if version == "null" else version
 
 
+def _tag(told: Mapping[str, Any]) -> ETag | None:
+    return ETag.parse(told["ETag"]) if told.get("ETag") else None
+
+
 def _meta(key: str, size: int, told: Mapping[str, Any]) -> ObjectMeta:
-    etag = ETag.parse(told["ETag"]) if told.get("ETag") else None
     metadata = {name.lower(): value for name, value in told.get("Metadata", {}).items()}
-    return ObjectMeta(key, size, etag, told.get("LastModified"), metadata, _version(told))
+    return ObjectMeta(key, size, _tag(told), told.get("LastModified"), metadata, _version(told))
 
 
 def _written(
     key: str, size: int, told: Mapping[str, Any], metadata: Mapping[str, str]
 ) -> ObjectMeta:
-    etag = ETag.parse(told["ETag"]) if told.get("ETag") else None
-    return ObjectMeta(key, size, etag, None, metadata, _version(told))
+    return ObjectMeta(key, size, _tag(told), None, metadata, _version(told))

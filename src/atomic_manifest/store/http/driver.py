@@ -10,7 +10,7 @@
 
 Invariants:
 
-* One call sends a request once (see `http_client`). Only where the answer to a PUT says that the
+* One call sends a request once (see `http.client`). Only where the answer to a PUT says that the
   folder is missing (409, or 404) are folders made by MKCOL, and the PUT sent again: RFC 4918 §9.7.1.
 * A server is trusted to evaluate a condition when it writes. Many look first and write after, or do
   not look at all; the probe tells.

@@ -5,6 +5,7 @@ Names are those of gcsfs and adlfs, and of deltalake/object_store with or withou
 
 One option is of this library: with `gcs_api` set to `json` (default `xml`), objects of Google Cloud
 Storage are written by its JSON API, through gcsfs, as emulators such as fake-gcs-server need it.
+Anonymous writes go there too.
 """
 
 from collections.abc import Mapping
@@ -86,7 +87,7 @@ def read_gcs_options(options: Mapping[str, Any]) -> RemoteOptions:
     """Settings of a Google Cloud Storage bucket.
 
     Raises:
-        InvalidStorageOption: See `options.read_options`.
+        InvalidStorageOption: See `options.values.read_options`.
     """
     flat = dict(options)
     token = flat.pop("token", None)
@@ -108,7 +109,9 @@ def read_gcs_options(options: Mapping[str, Any]) -> RemoteOptions:
         )
     config = {name: value for name, value in found.items() if name not in CLIENT}
     client = client_settings(found, found.get("base_url"))
-    return RemoteOptions(config, client, second_writes=api == "json")
+    # obstore would ask for credentials to write, anonymous or not.
+    second_writes = api == "json" or bool(config.get("skip_signature"))
+    return RemoteOptions(config, client, second_writes=second_writes)
 
 
 def read_azure_options(options: Mapping[str, Any], account: str | None) -> RemoteOptions:
@@ -119,7 +122,7 @@ def read_azure_options(options: Mapping[str, Any], account: str | None) -> Remot
         account: The storage account that the URL names, if it does.
 
     Raises:
-        InvalidStorageOption: See `options.read_options`; also for a connection string that is none.
+        InvalidStorageOption: See `options.values.read_options`; also for a connection string that is none.
     """
     prefixes = ("azure_storage_", "azure_")
     flat: dict[str, Any] = {}

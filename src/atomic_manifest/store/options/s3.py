@@ -99,7 +99,7 @@ def read_s3_options(
         env: Clock for the refreshing of credentials.
 
     Raises:
-        InvalidStorageOption: See `options.read_options`; also for half a key, or a profile that does
+        InvalidStorageOption: See `options.values.read_options`; also for half a key, or a profile that does
             not exist or has no credentials.
     """
     given = read_options(_flattened(options), _NAMES, prefixes=("aws_",))

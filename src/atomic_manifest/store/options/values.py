@@ -80,9 +80,9 @@ class RemoteOptions:
         config: Settings of the service, under obstore's names.
         client: Settings of the HTTP client, under obstore's names.
         credentials: Gives credentials when asked, in obstore's form; None leaves it to obstore.
-        bare_etags: See `remote_terms.Dialect`.
-        etag_lists: See `remote_terms.Dialect`.
-        second_writes: See `remote_terms.Dialect`.
+        bare_etags: See `remote.terms.Dialect`.
+        etag_lists: See `remote.terms.Dialect`.
+        second_writes: See `remote.terms.Dialect`.
         ca_bundle: The file that `client["root_certificate"]` was read from, if it was one.
     """
 

@@ -64,7 +64,7 @@ def extend(digest: Digest, data: Data, in_thread: Callable[..., Any] | None) -> 
     Args:
         digest: Takes them.
         data: The bytes.
-        in_thread: See `bodies.ReadInThread`; None computes in place.
+        in_thread: See `policy.sources.ReadInThread`; None computes in place.
     """
     if in_thread is None or len(data) < _QUICK:
         digest.update(data)

@@ -49,7 +49,7 @@ class Operations:
         policy: What they go by.
         multipart_threshold: Bytes; a larger body is put as a multipart upload.
         keeps_metadata: Whether the driver keeps user metadata.
-        in_thread: See `bodies.ReadInThread`.
+        in_thread: See `policy.sources.ReadInThread`.
     """
 
     policy: Policy

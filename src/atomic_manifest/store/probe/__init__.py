@@ -3,7 +3,8 @@
 Services differ in ways that no documentation tells: some ignore a condition in silence, some answer
 501, some honour it one request after the other and still let several concurrent writers win. So each
 check first asks one after the other, with a condition that holds and one that does not, and then lets
-threads start together on a key, round after round, until two of them win or the rounds end.
+threads start together on a key, round after round, until two of them win or the rounds end. In most
+rounds two threads race, in some all: two meet closest, and many show what only a crowd brings about.
 
 Invariants:
 
@@ -18,6 +19,6 @@ Error semantics: the probe raises what keeps it from writing at all (no bucket, 
 answer). What one check meets is its finding.
 """
 
-from atomic_manifest.store.probe.run import probe, probe_creation
+from atomic_manifest.store.probe.run import ROUNDS, probe, probe_creation
 
-__all__ = ["probe", "probe_creation"]
+__all__ = ["ROUNDS", "probe", "probe_creation"]

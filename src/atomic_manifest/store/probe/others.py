@@ -8,6 +8,9 @@ from atomic_manifest.store.driver import Contended, Deleted, Unanswered, Written
 from atomic_manifest.store.probe.session import Session, Unclear
 from atomic_manifest.store.probe.writes import SAFE
 
+_LOOKS = 12
+"""How often reads and listings are compared with what was written, at most."""
+
 _REFUSES = Finding(Support.REFUSED, "refuses although the condition holds")
 
 
@@ -22,12 +25,12 @@ def delete_if_match(session: Session) -> Finding:
             return Finding(Support.IGNORED, "a deletion with an old ETag was carried out")
         if not _deleted(session, path, current):
             return _REFUSES
-        for _ in range(session.rounds):
+        for field in session.fields():
             raced = session.key("delete")
             tag = IfMatch(session.write(raced, session.body(1)))
             deletions = [partial(session.driver.delete, raced, when=tag)]
             put = partial(session.driver.put, raced, session.body(2))
-            outcomes = session.race([*deletions * (session.threads - 1), put])
+            outcomes = session.race([*deletions * (field - 1), put])
             if isinstance(outcomes[-1], Written) and session.read(raced) is None:
                 return Finding(
                     Support.SEQUENTIAL_ONLY, "a deletion with an old ETag took away a new object"
@@ -47,11 +50,11 @@ def delete_if_match_any(session: Session) -> Finding:
         session.write(path, session.body(1))
         if not _deleted(session, path, IfMatch.ANY):
             return _REFUSES
-        for _ in range(session.rounds):
+        for field in session.fields():
             raced = session.key("delete")
             session.write(raced, session.body(1))
             act = [partial(session.driver.delete, raced, when=IfMatch.ANY)]
-            outcomes = session.race(act * session.threads)
+            outcomes = session.race(act * field)
             if sum(isinstance(outcome, Deleted) for outcome in outcomes) > 1:
                 return Finding(Support.SEQUENTIAL_ONLY, "several of those who raced won")
         return SAFE
@@ -77,8 +80,8 @@ def copy_if_source_match(session: Session) -> Finding:
         session.write(source, session.body(2))
         if _copied(session, source, tag):
             return Finding(Support.IGNORED, "a source that had changed was copied")
-        for _ in range(session.rounds):
-            if _copies_a_later_state(session):
+        for field in session.fields():
+            if _copies_a_later_state(session, field):
                 return Finding(Support.SEQUENTIAL_ONLY, "a copy was of a later state of its source")
         return SAFE
 
@@ -92,10 +95,10 @@ def _copied(session: Session, source: str, tag: IfMatch) -> bool:
     return isinstance(outcome, Written)
 
 
-def _copies_a_later_state(session: Session) -> bool:
+def _copies_a_later_state(session: Session, field: int) -> bool:
     source = session.key("source")
     tag = IfMatch(session.write(source, session.body(1)))
-    paths = [session.key("copy") for _ in range(session.threads - 1)]
+    paths = [session.key("copy") for _ in range(field - 1)]
     copies = [partial(session.driver.copy, source, path, source_when=tag) for path in paths]
     outcomes = session.race([*copies, partial(session.driver.put, source, session.body(2))])
     return any(
@@ -109,7 +112,7 @@ def read_after_write(session: Session) -> Finding:
 
     def check() -> Finding:
         path = session.key("read")
-        for number in range(session.rounds):
+        for number in range(min(session.rounds, _LOOKS)):
             session.check_time()
             session.store.put(path, session.body(number))
             reads = session.each([lambda: session.read(path)] * session.threads)
@@ -127,9 +130,9 @@ def list_after_write(session: Session) -> Finding:
     """What was just written is listed, what was just deleted is not."""
 
     def check() -> Finding:
-        for _ in range(session.rounds):
+        for _ in range(min(session.rounds, _LOOKS)):
             session.check_time()
-            path = session.key("list")
+            path = session.key("listed/key")
             session.store.put(path, session.body(1))
             if path not in _listed(session):
                 return Finding(Support.SEQUENTIAL_ONLY, "a listing lacked a written object")
@@ -142,4 +145,4 @@ def list_after_write(session: Session) -> Finding:
 
 
 def _listed(session: Session) -> set[str]:
-    return {meta.path for meta in session.store.list(session.prefix)}
+    return {meta.path for meta in session.store.list(f"{session.prefix}/listed")}

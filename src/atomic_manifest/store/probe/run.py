@@ -20,9 +20,9 @@ from atomic_manifest.store.safety.creating import CREATE_HEADERS
 from atomic_manifest.store.safety.endpoint import endpoint_of, raw_of
 
 THREADS = 8
-ROUNDS = 12
+ROUNDS = 48
 CREATION_THREADS = 6
-CREATION_ROUNDS = 5
+CREATION_ROUNDS = 10
 SECONDS = 300.0
 
 _BODY_SIZE = 64 * 1024
@@ -42,9 +42,9 @@ def probe(
     Args:
         store: Where to probe: requests go to keys below `prefix`, which are removed at the end.
         prefix: A folder for the probe alone; None for a fresh `.atomic-manifest-probe-<id>`.
-        threads: How many race; at least 2.
+        threads: How many race in the widest rounds; at least 2. In most only two do.
         rounds: How often they race in one check, at most. A store that lets several win is found out
-            the sooner the more rounds there are.
+            the more surely the more rounds there are.
         seconds: After this time no further round is begun.
 
     Raises:
@@ -54,6 +54,7 @@ def probe(
     with _session(store, prefix, threads, rounds, seconds, _BODY_SIZE) as session:
         store.put(session.key("hello"), b"hello")
         found = {name: check(session) for name, check in _CHECKS.items()}
+        found |= writes.alike(found)
         raw = raw_of(store.driver)
         if not found["put_if_absent"].is_safe:
             found |= {

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -24,6 +24,11 @@ _PART = 5 * 1024 * 1024
 _ATTEMPTS = 6
 _PAUSE_SECONDS = 0.1
 _BARRIER_SECONDS = 60.0
+_PAIR = 2
+_WIDE_EVERY = 4
+_SLOW_SECONDS = 1.0
+_FEWEST_ROUNDS = 16
+_CHECK_SECONDS = 8.0
 
 
 class Unclear(Exception):
@@ -40,7 +45,7 @@ class Session:
     Args:
         store: Where to probe.
         prefix: A folder for the probe's keys alone.
-        threads: How many race.
+        threads: How many race at most.
         rounds: How often they race in one check, at most.
         seconds: When no further round is begun.
         body_size: Bytes of an object that is raced for.
@@ -73,6 +78,7 @@ class Session:
         self._paths: list[str] = []
         self._uploads: list[DriverUpload] = []
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="probe")
+        self._widest = threads
 
     @property
     def prefix(self) -> str:
@@ -88,10 +94,10 @@ class Session:
             self._paths.append(path)
         return path
 
-    def body(self, number: int, *, times: int = 1) -> bytes:
-        """A body that differs from those of other numbers, `times` as large as others."""
+    def body(self, number: int) -> bytes:
+        """A body that differs from those of other numbers."""
         text = b"%08d " % number
-        return text * (times * self._body_size // len(text) + 1)
+        return text * (self._body_size // len(text) + 1)
 
     def write(self, path: str, body: bytes) -> ETag:
         """Put unconditionally, with retries, and give the ETag.
@@ -127,9 +133,28 @@ class Session:
 
     # --- running ---
 
+    def fields(self) -> Iterator[int]:
+        """The rounds of one check: how many race in each.
+
+        Mostly two, which finds those who look first and then write the soonest: the more there are,
+        the more they keep each other waiting. In every fourth round, from the first on, all do. A
+        service on which rounds take long has fewer of them.
+        """
+        env = self.store.env
+        started = env.monotonic()
+        for number in range(self.rounds):
+            if number >= _FEWEST_ROUNDS and env.monotonic() - started > _CHECK_SECONDS:
+                return
+            yield _PAIR if number % _WIDE_EVERY else self._widest
+
     def race(self, acts: Sequence[Callable[[], object]]) -> list[object]:
-        """Do all at the same instant, each in a thread of its own; errors are results."""
+        """Do all at the same instant, each in a thread of its own; errors are results.
+
+        Where that takes long, losers are made to wait for a lock, and longer the more there are: so
+        fewer race in later rounds.
+        """
         self.check_time()
+        begun = self.store.env.monotonic()
         barrier = threading.Barrier(len(acts))
 
         def started(act: Callable[[], object]) -> object:
@@ -139,7 +164,10 @@ class Session:
             except StoreError as error:
                 return error
 
-        return list(self._pool.map(started, acts))
+        outcomes = list(self._pool.map(started, acts))
+        if len(acts) > _PAIR and self.store.env.monotonic() - begun > _SLOW_SECONDS:
+            self._widest = max(_PAIR, len(acts) // 2)
+        return outcomes
 
     def each(self, makes: Sequence[Callable[[], _T]]) -> list[_T]:
         """Do all, several at a time; the first error is raised."""

@@ -4,7 +4,7 @@ The three differ only in how a write is prepared, up to the one request that the
 in. So each check is a function of a `Prepare`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
@@ -26,11 +26,12 @@ Prepare: TypeAlias = Callable[[Session, str, bytes, Condition], Act]
 """Given session, path, body and condition: everything but the request that decides."""
 
 SAFE = Finding(Support.SAFE)
-_UPLOAD_TIMES = 16
-"""How much larger uploads are than puts: joining the parts is what keeps a service busy."""
 
 _SEVERAL = Finding(Support.SEQUENTIAL_ONLY, "several of those who raced won")
 _OVERRUN = Finding(Support.SEQUENTIAL_ONLY, "one who lost the race replaced the winner's bytes")
+_ALIKE = Finding(
+    Support.SEQUENTIAL_ONLY, "several of those who race on another condition of this request win"
+)
 _REVIVED = Finding(
     Support.SEQUENTIAL_ONLY, "a write on condition that the object exists came after its deletion"
 )
@@ -136,12 +137,11 @@ def _written(act: Act) -> bool:
 def _races(session: Session, prepare: Prepare, set_up: Callable[[str], Condition]) -> Finding:
     """Round after round, several writers of one key; `set_up` gives their condition."""
     decided = False
-    times = _UPLOAD_TIMES if prepare is upload else 1
-    bodies = [session.body(number, times=times) for number in range(session.threads)]
-    for _ in range(session.rounds):
+    bodies = [session.body(number) for number in range(session.threads)]
+    for field in session.fields():
         path = session.key("race")
         when = set_up(path)
-        makes = [partial(_prepared, session, prepare, path, body, when) for body in bodies]
+        makes = [partial(_prepared, session, prepare, path, body, when) for body in bodies[:field]]
         acts = session.each(makes)
         outcomes = session.race(acts)
         winners = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Written)]
@@ -167,14 +167,14 @@ def _prepared(session: Session, prepare: Prepare, path: str, body: bytes, when: 
 def _races_against_deletion(session: Session, prepare: Prepare) -> Finding:
     """Whoever writes after the deletion must be refused, so the object stays gone."""
     decided = False
-    for _ in range(session.rounds):
+    for field in session.fields():
         path = session.key("revived")
         session.store.put(path, session.body(0))
-        bodies = [session.body(number) for number in range(1, session.threads)]
+        bodies = [session.body(number) for number in range(1, field)]
         makes = [partial(_prepared, session, prepare, path, body, IfMatch.ANY) for body in bodies]
         acts = session.each(makes)
-        outcomes = session.race([*acts, partial(session.driver.delete, path)])
-        if not isinstance(outcomes[-1], Deleted):
+        outcomes = session.race([partial(session.driver.delete, path), *acts])
+        if not isinstance(outcomes[0], Deleted):
             continue
         decided = True
         if session.read(path) is not None:
@@ -182,3 +182,19 @@ def _races_against_deletion(session: Session, prepare: Prepare) -> Finding:
     if not decided:
         raise Unclear
     return SAFE
+
+
+def alike(found: Mapping[str, Finding]) -> dict[str, Finding]:
+    """Findings of `If-Match: *` that differ from `found`: it is no better than its like.
+
+    Where two creates or two swaps can both win, it is not safe either, though its own races, which
+    are against a deletion, show that but now and then.
+    """
+    changed: dict[str, Finding] = {}
+    for kind in ("put", "upload", "copy"):
+        any_state = f"{kind}_if_match_any"
+        raced = (found[f"{kind}_if_absent"], found[f"{kind}_if_match"])
+        unsafe = any(each.support is Support.SEQUENTIAL_ONLY for each in raced)
+        if unsafe and found[any_state].support in (Support.SAFE, Support.SEQUENTIAL_ONLY):
+            changed[any_state] = _ALIKE
+    return changed

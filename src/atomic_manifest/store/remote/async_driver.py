@@ -1,6 +1,6 @@
 """The asynchronous twin of `RemoteDriver`: the same words, sent by obstore's coroutines.
 
-Everything `remote` promises holds here. What goes through the second client runs on its own event
+Everything `remote.driver` promises holds here. What goes through the second client runs on its own event
 loop, and is waited for.
 """
 
@@ -30,6 +30,8 @@ from atomic_manifest.store.driver import (
 )
 from atomic_manifest.store.failures import Service, read_failure, write_outcome
 from atomic_manifest.store.remote.driver import PAGE, RemoteDriver
+from atomic_manifest.store.remote.forks import THREADS
+from atomic_manifest.store.remote.second_client import SecondClient
 from atomic_manifest.store.remote.second_upload import AsyncSecondUpload
 from atomic_manifest.store.remote.terms import SDK_ERRORS, Keys, never_matches
 
@@ -46,9 +48,8 @@ class AsyncRemoteDriver:
 
     def __init__(self, remote: RemoteDriver) -> None:
         self._terms = remote.terms
-        self._requests = remote.requests
         self._remote = remote
-        self._second = remote.second
+        self._client = remote.second
 
     @property
     def url(self) -> str:
@@ -66,20 +67,28 @@ class AsyncRemoteDriver:
         if_none_match: ETag | None = None,
     ) -> Object:
         """See `Driver.get`."""
+        if THREADS.lost:
+            return await (await self._second(path)).run_async(
+                lambda bucket: bucket.get(path, range=range, if_none_match=if_none_match)
+            )
         if if_none_match is not None and self._terms.service is Service.GCS:
             await self.head(path, if_none_match=if_none_match)
         options = self._terms.get_options(path, range, if_none_match, head=False)
         key = self._terms.key(path)
         with self._terms.reported(path):
-            result = await obstore.get_async(self._requests, key, options=options)
+            result = await obstore.get_async(self._remote.requests, key, options=options)
             return self._terms.object(path, result, await result.bytes_async())
 
     async def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
+        if THREADS.lost:
+            return await (await self._second(path)).run_async(
+                lambda bucket: bucket.head(path, if_none_match=if_none_match)
+            )
         options = self._terms.get_options(path, None, if_none_match, head=True)
         key = self._terms.key(path)
         with self._terms.reported(path):
-            result = await obstore.get_async(self._requests, key, options=options)
+            result = await obstore.get_async(self._remote.requests, key, options=options)
             meta = self._terms.meta(path, result)
         if if_none_match is not None and meta.etag == if_none_match:
             raise NotModified(f"{path} has not changed", path=path)
@@ -95,9 +104,8 @@ class AsyncRemoteDriver:
     ) -> WriteOutcome:
         """See `Driver.put`."""
         key, attributes = self._terms.key(path), self._terms.attributes(path, metadata)
-        if self._terms.needs_verbs(when):
-            await asyncio.to_thread(self._second.check, path, when)
-            return await self._second.run_async(
+        if self._terms.needs_verbs(when) or THREADS.lost:
+            return await (await self._second(path, when)).run_async(
                 lambda bucket: bucket.put(path, data, when=when, metadata=metadata)
             )
         mode = self._terms.mode(path, when)
@@ -105,7 +113,7 @@ class AsyncRemoteDriver:
             return Refused()
         try:
             result = await obstore.put_async(
-                self._requests,
+                self._remote.requests,
                 key,
                 memoryview(data).cast("B"),
                 mode=mode,
@@ -129,10 +137,9 @@ class AsyncRemoteDriver:
     ) -> AsyncDriverUpload:
         """See `Driver.start_upload`."""
         key, attributes = self._terms.key(path), self._terms.attributes(path, metadata)
-        if when is not None or self._terms.dialect.second_writes:
-            await asyncio.to_thread(self._second.check, path, when)
+        if when is not None or self._terms.dialect.second_writes or THREADS.lost:
             return AsyncSecondUpload(
-                self._second,
+                await self._second(path, when),
                 path,
                 when=when,
                 metadata=metadata,
@@ -159,8 +166,7 @@ class AsyncRemoteDriver:
         """See `Driver.copy`."""
         check_path(source)
         check_path(path)
-        await asyncio.to_thread(self._second.check, path, when, source_when)
-        return await self._second.run_async(
+        return await (await self._second(path, when, source_when)).run_async(
             lambda bucket: bucket.copy(source, path, when=when, source_when=source_when)
         )
 
@@ -170,9 +176,9 @@ class AsyncRemoteDriver:
         """See `Driver.delete`."""
         key = self._terms.key(path)
         self._terms.dialect.check_deletion(path, when, version)
-        if when is not None or version is not None:
-            await asyncio.to_thread(self._second.check, path, when)
-            return await self._second.run_async(
+        special = when is not None or version is not None
+        if special or self._terms.dialect.second_writes or THREADS.lost:
+            return await (await self._second(path, when)).run_async(
                 lambda bucket: bucket.delete(path, when=when, version=version)
             )
         try:
@@ -183,6 +189,9 @@ class AsyncRemoteDriver:
 
     async def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`."""
+        if self._terms.dialect.second_writes or THREADS.lost:
+            await (await self._second("")).run_async(lambda bucket: bucket.delete_many(paths))
+            return
         given = iter(paths)
         while batch := list(islice(given, PAGE)):
             await self._delete(batch[0], [self._terms.key(path) for path in batch])
@@ -191,16 +200,25 @@ class AsyncRemoteDriver:
         self, prefix: str = "", *, start_after: str | None = None
     ) -> AsyncIterator[ObjectMeta]:
         """See `Driver.list`."""
-        return self._listed(prefix, self._terms.folder_of(prefix), self._terms.offset(start_after))
+        below, offset = self._terms.folder_of(prefix), self._terms.offset(start_after)
+        if THREADS.lost:
+            return self._listed_by_second(prefix, start_after)
+        return self._listed(prefix, below, offset)
 
     async def close(self) -> None:
         """See `AsyncDriver.close`. The connections are the blocking driver's, and stay open."""
+
+    async def _second(self, path: str, *conditions: Condition | None) -> SecondClient:
+        await asyncio.to_thread(self._client.check, path, *conditions)
+        return self._client
 
     async def _listed(
         self, prefix: str, below: str, offset: str | None
     ) -> AsyncIterator[ObjectMeta]:
         with self._terms.reported(prefix):
-            pages = obstore.list(self._requests, below or None, offset=offset, chunk_size=PAGE)
+            pages = obstore.list(
+                self._remote.requests, below or None, offset=offset, chunk_size=PAGE
+            )
         while True:
             with self._terms.reported(prefix):
                 page = await anext(pages, None)
@@ -209,10 +227,23 @@ class AsyncRemoteDriver:
             for meta in self._terms.listed(page, below, offset):
                 yield meta
 
+    async def _listed_by_second(
+        self, prefix: str, start_after: str | None
+    ) -> AsyncIterator[ObjectMeta]:
+        second = await self._second(prefix)
+        token: str | None = ""
+        while token is not None:
+            asked = token
+            page, token = await second.run_async(
+                lambda bucket, at=asked: bucket.page(prefix, start_after, at)  # type: ignore[misc]
+            )
+            for meta in page:
+                yield meta
+
     async def _delete(self, path: str, key: str | Keys) -> None:
         try:
             with self._terms.reported(path):
-                await obstore.delete_async(self._requests, key)
+                await obstore.delete_async(self._remote.requests, key)
         except NotFound:
             if isinstance(key, list):  # what follows the missing one was not deleted
                 for single in key:

@@ -7,7 +7,7 @@ from atomic_manifest.env import Env
 from atomic_manifest.store.failures import Service
 from atomic_manifest.store.filesystem.calls import Calls
 from atomic_manifest.store.options.values import RemoteOptions
-from atomic_manifest.store.remote.second_client import check_followed, not_installed
+from atomic_manifest.store.remote.second_client import check_followed, not_installed, timeouts
 
 _PASSED_ON = ("account_name", "client_id", "client_secret", "tenant_id")
 _ONLY_FIRST = (
@@ -36,7 +36,13 @@ def open_azure_verbs(container: str, options: RemoteOptions, env: Env) -> Calls:
     except ImportError as error:
         raise not_installed(Service.AZURE, "azure") from error
     check_followed(options, _ONLY_FIRST)
-    fs = AzureBlobFileSystem(**_settings(options.config), skip_instance_cache=True)
+    connect, read = timeouts(options.client)
+    fs = AzureBlobFileSystem(
+        **_settings(options.config),
+        connection_timeout=connect,
+        read_timeout=read,
+        skip_instance_cache=True,
+    )
     return AzureCalls(fs, container, env)
 
 

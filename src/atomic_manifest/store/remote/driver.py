@@ -8,9 +8,10 @@ Invariants:
 * The GIL is free while a request is under way.
 * What obstore cannot ask (conditional uploads, copies and deletions, deletions of one version) goes
   through a second client, of fsspec's filesystem for the service. It is opened when first needed.
+* A process that is forked after the first request has that client for everything (see `forks`).
 * Objects under a customer's key (SSE-C) take no condition: it is refused, and nothing is sent.
 
-See `remote_terms` for what is sent.
+See `remote.terms` for what is sent.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,6 +38,7 @@ from atomic_manifest.store.driver import (
     check_path,
 )
 from atomic_manifest.store.failures import Service, read_failure, write_outcome
+from atomic_manifest.store.remote.forks import THREADS
 from atomic_manifest.store.remote.second_client import SecondClient
 from atomic_manifest.store.remote.second_upload import SecondUpload
 from atomic_manifest.store.remote.terms import SDK_ERRORS, Dialect, Keys, Terms, never_matches
@@ -78,7 +80,7 @@ class RemoteDriver:
         prefix: str = "",
     ) -> None:
         self.terms = Terms(dialect, prefix)
-        self.requests = requests
+        self._requests = requests
         self.second = SecondClient(dialect, second, prefix)
         self._open_uploads = uploads
         self._uploads: Backend | None = None
@@ -90,8 +92,15 @@ class RemoteDriver:
         return self._url
 
     @property
+    def requests(self) -> Backend:
+        """The bucket, with an SDK that makes one attempt."""
+        THREADS.need()
+        return self._requests
+
+    @property
     def uploads(self) -> Backend:
         """The bucket, with an SDK that tries again."""
+        THREADS.need()
         if self._uploads is None:
             self._uploads = self._open_uploads()
         return self._uploads
@@ -113,6 +122,10 @@ class RemoteDriver:
         if_none_match: ETag | None = None,
     ) -> Object:
         """See `Driver.get`."""
+        if THREADS.lost:
+            return self._second(path).run(
+                lambda bucket: bucket.get(path, range=range, if_none_match=if_none_match)
+            )
         if if_none_match is not None and self.terms.service is Service.GCS:
             self.head(path, if_none_match=if_none_match)
         options = self.terms.get_options(path, range, if_none_match, head=False)
@@ -123,6 +136,10 @@ class RemoteDriver:
 
     def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
+        if THREADS.lost:
+            return self._second(path).run(
+                lambda bucket: bucket.head(path, if_none_match=if_none_match)
+            )
         options = self.terms.get_options(path, None, if_none_match, head=True)
         key = self.terms.key(path)
         with self.terms.reported(path):
@@ -141,9 +158,8 @@ class RemoteDriver:
     ) -> WriteOutcome:
         """See `Driver.put`."""
         key, attributes = self.terms.key(path), self.terms.attributes(path, metadata)
-        if self.terms.needs_verbs(when):
-            self.second.check(path, when)
-            return self.second.run(
+        if self.terms.needs_verbs(when) or THREADS.lost:
+            return self._second(path, when).run(
                 lambda bucket: bucket.put(path, data, when=when, metadata=metadata)
             )
         mode = self.terms.mode(path, when)
@@ -175,10 +191,9 @@ class RemoteDriver:
     ) -> DriverUpload:
         """See `Driver.start_upload`."""
         key, attributes = self.terms.key(path), self.terms.attributes(path, metadata)
-        if when is not None or self.terms.dialect.second_writes:
-            self.second.check(path, when)
+        if when is not None or self.terms.dialect.second_writes or THREADS.lost:
             return SecondUpload(
-                self.second,
+                self._second(path, when),
                 path,
                 when=when,
                 metadata=metadata,
@@ -205,8 +220,7 @@ class RemoteDriver:
         """See `Driver.copy`."""
         check_path(source)
         check_path(path)
-        self.second.check(path, when, source_when)
-        return self.second.run(
+        return self._second(path, when, source_when).run(
             lambda bucket: bucket.copy(source, path, when=when, source_when=source_when)
         )
 
@@ -216,9 +230,11 @@ class RemoteDriver:
         """See `Driver.delete`."""
         key = self.terms.key(path)
         self.terms.dialect.check_deletion(path, when, version)
-        if when is not None or version is not None:
-            self.second.check(path, when)
-            return self.second.run(lambda bucket: bucket.delete(path, when=when, version=version))
+        special = when is not None or version is not None
+        if special or self.terms.dialect.second_writes or THREADS.lost:
+            return self._second(path, when).run(
+                lambda bucket: bucket.delete(path, when=when, version=version)
+            )
         try:
             self._delete(path, key)
         except StoreUnavailable as error:
@@ -227,19 +243,29 @@ class RemoteDriver:
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`. S3 takes a thousand in one request."""
+        if self.terms.dialect.second_writes or THREADS.lost:
+            self._second("").run(lambda bucket: bucket.delete_many(paths))
+            return
         given = iter(paths)
         while batch := list(islice(given, PAGE)):
             self._delete(batch[0], [self.terms.key(path) for path in batch])
 
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
         """See `Driver.list`. The order is the service's own, which is by code point."""
-        return self._listed(prefix, self.terms.folder_of(prefix), self.terms.offset(start_after))
+        below, offset = self.terms.folder_of(prefix), self.terms.offset(start_after)
+        if THREADS.lost:
+            return self._listed_by_second(prefix, start_after)
+        return self._listed(prefix, below, offset)
 
     def raw(self) -> "Raw":
-        """The bucket for requests that a driver does not make; see `store.raw`."""
+        """The bucket for requests that a driver does not make; see `remote.raw`."""
         from atomic_manifest.store.remote.raw import Raw  # noqa: PLC0415 - for the probe alone
 
-        return Raw(self.terms.service, self.requests, self.terms.root)
+        return Raw(self.terms.service, self._requests, self.terms.root)
+
+    def _second(self, path: str, *conditions: Condition | None) -> SecondClient:
+        self.second.check(path, *conditions)
+        return self.second
 
     def _listed(self, prefix: str, below: str, offset: str | None) -> Iterator[ObjectMeta]:
         with self.terms.reported(prefix):
@@ -250,6 +276,16 @@ class RemoteDriver:
             if page is None:
                 return
             yield from self.terms.listed(page, below, offset)
+
+    def _listed_by_second(self, prefix: str, start_after: str | None) -> Iterator[ObjectMeta]:
+        second = self._second(prefix)
+        token: str | None = ""
+        while token is not None:
+            asked = token
+            page, token = second.run(
+                lambda bucket, at=asked: bucket.page(prefix, start_after, at)  # type: ignore[misc]
+            )
+            yield from page
 
     def _delete(self, path: str, key: str | Keys) -> None:
         try:

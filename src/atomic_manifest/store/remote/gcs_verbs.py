@@ -7,7 +7,7 @@ from atomic_manifest.env import Env
 from atomic_manifest.store.failures import Service
 from atomic_manifest.store.filesystem.calls import Calls
 from atomic_manifest.store.options.values import RemoteOptions
-from atomic_manifest.store.remote.second_client import check_followed, not_installed
+from atomic_manifest.store.remote.second_client import check_followed, not_installed, timeouts
 
 _ONLY_FIRST = ("allow_invalid_certificates", "root_certificate", "proxy_url", "proxy_excludes")
 
@@ -19,6 +19,7 @@ def open_gcs_verbs(bucket: str, options: RemoteOptions, env: Env) -> Calls:
         UnsupportedByStore: If gcsfs is not installed, or an option means nothing to it.
     """
     try:
+        from aiohttp import ClientTimeout  # noqa: PLC0415 - came with gcsfs
         from gcsfs import GCSFileSystem  # noqa: PLC0415 - an extra
 
         from atomic_manifest.store.filesystem.gcs_calls import GCSCalls  # noqa: PLC0415
@@ -26,7 +27,13 @@ def open_gcs_verbs(bucket: str, options: RemoteOptions, env: Env) -> Calls:
         raise not_installed(Service.GCS, "gcs") from error
     check_followed(options, _ONLY_FIRST)
     endpoint: str | None = options.config.get("base_url")
-    fs = GCSFileSystem(token=_token(options), endpoint_url=endpoint, skip_instance_cache=True)
+    connect, read = timeouts(options.client)
+    fs = GCSFileSystem(
+        token=_token(options),
+        endpoint_url=endpoint,
+        requests_timeout=ClientTimeout(total=None, sock_connect=connect, sock_read=read),
+        skip_instance_cache=True,
+    )
     return GCSCalls(fs, bucket, env)
 
 

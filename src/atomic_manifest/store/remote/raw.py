@@ -26,6 +26,7 @@ from atomic_manifest.store.driver import (
 from atomic_manifest.store.failures import Service, failed_request, read_failure, write_outcome
 from atomic_manifest.store.keys import check_metadata
 from atomic_manifest.store.remote.driver import Backend
+from atomic_manifest.store.remote.forks import THREADS
 from atomic_manifest.store.remote.terms import SDK_ERRORS
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class Raw:
 
         Raises:
             StoreUnavailable: If it goes unanswered.
+            UnsupportedByStore: In a process that was forked.
         """
+        THREADS.need()
         try:
             result = self._put(self._client(headers), path, data, {})
         except SDK_ERRORS as error:
@@ -117,6 +120,7 @@ class Raw:
         Raises:
             StoreError: At the first deletion that fails.
         """
+        THREADS.need()
         client = self._client({}, disable_bulk_delete="true")
         for path in paths:
             try:
@@ -144,6 +148,7 @@ class Raw:
         def create(path: str, data: Data, metadata: Mapping[str, str] | None) -> WriteOutcome:
             check_metadata(path, metadata or {})
             view = memoryview(data).cast("B")
+            THREADS.need()
             try:
                 result = self._put(client, path, view, metadata or {})
             except SDK_ERRORS as error:

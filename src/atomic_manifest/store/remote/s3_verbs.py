@@ -6,7 +6,6 @@ refuse them. What only obstore understands is refused by name when the second cl
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -24,13 +23,14 @@ from s3fs import S3FileSystem
 from atomic_manifest.store.conditions import IfMatch
 from atomic_manifest.store.filesystem.s3_calls import S3Calls
 from atomic_manifest.store.options.values import RemoteOptions
-from atomic_manifest.store.remote.second_client import check_followed
+from atomic_manifest.store.remote.second_client import check_followed, seconds, timeouts
 from atomic_manifest.store.remote.terms import Dialect
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
-_TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
-_ONLY_FIRST = ("proxy_excludes",)
+_ONLY_FIRST = (
+    "proxy_excludes",
+    "container_credentials_full_uri",
+    "container_credentials_relative_uri",
+)
 _ENCRYPTION = {
     "server_side_encryption": "ServerSideEncryption",
     "sse_kms_key_id": "SSEKMSKeyId",
@@ -90,9 +90,10 @@ def open_s3_verbs(bucket: str, options: RemoteOptions, dialect: Dialect) -> S3Ve
 def client_config(options: RemoteOptions) -> dict[str, Any]:
     """The client's settings, under botocore's names."""
     client = options.client
+    connect, read = timeouts(client)
     config: dict[str, Any] = {
-        "read_timeout": seconds(client.get("timeout") or client.get("read_timeout"), _TIMEOUT),
-        "connect_timeout": seconds(client.get("connect_timeout"), _CONNECT_TIMEOUT),
+        "read_timeout": read,
+        "connect_timeout": connect,
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
         "s3": {"addressing_style": "virtual" if _is_hosted(options.config) else "path"},
@@ -106,15 +107,9 @@ def client_config(options: RemoteOptions) -> dict[str, Any]:
     if "proxy_url" in client:
         config["proxies"] = {"http": client["proxy_url"], "https": client["proxy_url"]}
     if "pool_idle_timeout" in client:
-        idle = seconds(client["pool_idle_timeout"], _TIMEOUT)
+        idle = seconds(client["pool_idle_timeout"], read)
         config["connector_args"] = {"keepalive_timeout": idle}
     return config
-
-
-def seconds(duration: str | None, default: float) -> float:
-    """Read a duration such as `30s` or `1500ms`."""
-    matched = _DURATION.fullmatch(duration or "")
-    return float(matched[1]) * _SECONDS[matched[2]] if matched else default
 
 
 def _is_hosted(config: Mapping[str, Any]) -> bool:
@@ -134,6 +129,9 @@ def _session(options: RemoteOptions) -> AioSession:
     """A session that has the first client's credentials, or looks for them where it does."""
     session = AioSession()
     session.register_component("data_loader", _loader())
+    if "metadata_endpoint" in options.config:
+        address = options.config["metadata_endpoint"]
+        session.set_config_variable("ec2_metadata_service_endpoint", address)
     if options.credentials is not None:
         session.register_component("credential_provider", _Given(options.credentials))
     elif "web_identity_token_file" in options.config:

@@ -1,6 +1,8 @@
 """The client beside obstore, for what obstore cannot ask: conditional uploads, copies and deletions.
 
-It is the SDK of fsspec's filesystem for the service, asked directly (see `filesystem_calls`), with the
+In a process that was forked after obstore's first request, it is asked everything (see `forks`).
+
+It is the SDK of fsspec's filesystem for the service, asked directly (see `filesystem.calls`), with the
 settings of the first client: `s3_verbs`, `gcs_verbs` and `azure_verbs` say how. It is opened when
 first needed, since that imports a large package, and once more in a process that was forked. Its
 coroutines run on fsspec's event loop, in a thread of its own; a caller waits for them in a thread
@@ -9,8 +11,9 @@ coroutines run on fsspec's event loop, in a thread of its own; a caller waits fo
 
 import asyncio
 import os
+import re
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from atomic_manifest.errors import UnsupportedByStore
@@ -25,7 +28,24 @@ _T = TypeVar("_T")
 Asked: TypeAlias = Callable[[FilesystemBucket], Coroutine[Any, Any, _T]]
 """Asks the bucket for something."""
 
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+_TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
 _WORK = "conditional uploads, copies and deletions"
+
+
+def timeouts(client: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds to wait for a connection, and for the next bytes of an answer."""
+    return (
+        seconds(client.get("connect_timeout"), _CONNECT_TIMEOUT),
+        seconds(client.get("timeout") or client.get("read_timeout"), _TIMEOUT),
+    )
+
+
+def seconds(duration: str | None, default: float) -> float:
+    """Read a duration such as `30s` or `1500ms`."""
+    matched = _DURATION.fullmatch(duration or "")
+    return float(matched[1]) * _SECONDS[matched[2]] if matched else default
 
 
 def check_followed(options: RemoteOptions, unknown: Iterable[str]) -> None:
@@ -59,6 +79,7 @@ class SecondClient:
         self._prefix = prefix
         self._lock = threading.Lock()
         self._opened: tuple[int, Calls, FilesystemBucket] | None = None
+        self._parents: Any = None
 
     def check(self, path: str, *conditions: Condition | None) -> None:
         """Refuse what the service cannot be asked; opens the client if it can.
@@ -91,6 +112,7 @@ class SecondClient:
     def _open(self) -> tuple[Calls, FilesystemBucket]:
         with self._lock:
             if self._opened is None or self._opened[0] != os.getpid():
+                self._parents = self._opened  # kept: to clean up, it would wait for a lost thread
                 calls = self._opener()
                 self._opened = (os.getpid(), calls, FilesystemBucket(calls, self._prefix))
             return self._opened[1:]

@@ -54,7 +54,7 @@ class Dialect:
         etag_lists: The service reads a list of ETags in one If-Match, as RFC 9110 has it.
         version_tags: A conditional deletion of one version asks for that version's ETag. Amazon S3
             asks for the current version's, whichever is to be deleted.
-        second_writes: Everything is written by the second client.
+        second_writes: Everything is written and deleted by the second client.
         customer_key: Objects are encrypted under a key that the caller keeps (SSE-C).
     """
 

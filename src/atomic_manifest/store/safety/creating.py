@@ -5,7 +5,7 @@
 | `PUT` | 1 | most services; needs nothing of this module |
 | `GCS_HEADER`, `OSS_HEADER`, `COS_HEADER` | 1 | Google, Alibaba, Tencent behind S3's language |
 | `UPLOAD` | 3 | services that ask the condition when an upload is completed |
-| `COPY` | 3 | services that ask it of a copy's destination |
+| `COPY` | 4 | services that ask it of a copy's destination |
 
 Invariants: whichever it is, the service evaluates the condition at the instant at which the object
 appears, and the one request that decides is made once. What a strategy needs on the way has a key of
