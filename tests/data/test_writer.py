@@ -304,7 +304,9 @@ def test_input_that_fails_in_the_middle_leaves_nothing(
         raise error("stop")
 
     schema = pa.schema([("x", pa.int64()), ("p", pa.int64())])
-    options = WriteOptions(max_rows_per_group=500, target_file_size=2000, part_size=1000)
+    options = WriteOptions(
+        max_rows_per_group=500, target_file_size=2000, part_size=1000, buffer_size=1 << 14
+    )
     with pytest.raises(error):
         write(store, pa.RecordBatchReader.from_batches(schema, batches()), partition_by, options)
     assert driver.count("start_upload") > 3

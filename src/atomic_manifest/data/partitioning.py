@@ -20,20 +20,17 @@ from atomic_manifest.log.partition import serialize
 Values: TypeAlias = tuple[str | None, ...]
 """The serialized values of one partition, in the order of the partition columns."""
 
-SPLIT_BYTES = 32 << 20
-"""Rows that are split at once, as Arrow."""
 
-
-def coalesced(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of about `SPLIT_BYTES`, since each split costs by the partition."""
+def coalesced(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of about so many bytes, since each split costs by the partition."""
     held: list[pa.RecordBatch] = []
-    size = 0
+    total = 0
     for batch in batches:
-        if held and size + batch.nbytes > SPLIT_BYTES:
+        if held and total + batch.nbytes > size:
             yield pa.concat_batches(held)
-            held, size = [], 0
+            held, total = [], 0
         held.append(batch)
-        size += batch.nbytes
+        total += batch.nbytes
     if held:
         yield pa.concat_batches(held)
 

@@ -92,7 +92,7 @@ def write_files(
         options,
     )
     try:
-        for batch in coalesced(reader) if partition_by else reader:
+        for batch in coalesced(reader, options.buffer_size // 8) if partition_by else reader:
             staging.take(batch)
             if progress is not None:
                 progress(staging.rows, staging.size)
