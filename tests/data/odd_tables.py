@@ -61,6 +61,7 @@ NESTED = pa.struct([("n", pa.int64()), ("deep", pa.struct([("t", pa.string())]))
 SCHEMA = pa.schema([*TYPES.items(), ("st", NESTED), ("p", pa.string())])
 PARTITION_TYPES = ("i8", "f64", "dec", "day", "at", "ntz", "s", "yes")
 _FILES = 12
+_ACTIONS = ("protocol", "metaData", "add")
 
 
 def _rows(rng: random.Random, partition: str | None) -> list[dict[str, Any]]:
@@ -97,10 +98,16 @@ def _theirs(url: str, partition: str | None = None) -> None:
         deltalake.write_deltalake(url, batch, mode="append", partition_by=names)
 
 
+def _actions(entry: Path) -> list[dict[str, Any]]:
+    """The actions of an entry that make the table; without those that say it is ours."""
+    lines = [json.loads(line) for line in entry.read_text().splitlines()]
+    return [line for line in lines if not line.keys().isdisjoint(_ACTIONS)]
+
+
 def _rewritten(url: str, change: Callable[[dict[str, Any]], Any]) -> None:
     """Change the statistics of a table's log."""
     for entry in Path(url, "_delta_log").glob("*.json"):
-        lines = [json.loads(line) for line in entry.read_text().splitlines()]
+        lines = _actions(entry)
         for line in lines:
             if "add" in line:
                 stats = change(json.loads(line["add"]["stats"]))
@@ -186,7 +193,7 @@ def _restored(fields: list[dict[str, Any]], ids: Iterator[int]) -> None:
 def _with_metadata(url: str, change: Callable[[dict[str, Any], list[dict[str, Any]]], Any]) -> Any:
     """The first entry's actions, with a change to the metadata and to the fields of its schema."""
     entry = Path(url, "_delta_log", f"{0:020}.json")
-    lines = [json.loads(line) for line in entry.read_text().splitlines()]
+    lines = _actions(entry)
     for line in lines:
         if "metaData" in line:
             schema = json.loads(line["metaData"]["schemaString"])

@@ -3,6 +3,7 @@
 Filters are drawn at random, and every file with rows that match must be among the files that are planned.
 """
 
+import atexit
 import functools
 import math
 import shutil
@@ -26,12 +27,14 @@ from atomic_manifest.log.snapshot import Snapshot, load
 from atomic_manifest.store import open_store
 from tests.data.odd_tables import PARTITIONED, SCHEMA, TABLES, TYPES, VALUES
 
+_ROOT = tempfile.mkdtemp(prefix="planning-")
+atexit.register(shutil.rmtree, _ROOT, ignore_errors=True)
 CHECKPOINTS = ("no checkpoint", "our checkpoint", "their checkpoint")
 
 
 @functools.cache
 def _made(name: str) -> Path:
-    path = Path(tempfile.mkdtemp(prefix="planning-"))
+    path = Path(tempfile.mkdtemp(dir=_ROOT))
     TABLES[name](str(path))
     return path
 
@@ -39,7 +42,7 @@ def _made(name: str) -> Path:
 @functools.cache
 def _snapshot(name: str, checkpoint: str) -> tuple[Snapshot, pa.Table]:
     """A table's state, and all its rows with the paths of their files."""
-    path = Path(tempfile.mkdtemp(prefix="planning-"))
+    path = Path(tempfile.mkdtemp(dir=_ROOT))
     shutil.copytree(_made(name), path, dirs_exist_ok=True)
     if checkpoint == "our checkpoint":
         am.Table.open(path).checkpoint()

@@ -267,11 +267,11 @@ def test_the_probe_finds_nothing_wrong_with_memory_and_local_files(kind, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", range(20))
 @pytest.mark.parametrize("kind", ["memory", "local"])
-def test_the_probe_says_the_same_of_memory_and_local_files_twenty_times(kind, tmp_path):
-    for _ in range(20):
-        store = ObjectStore(MemoryDriver()) if kind == "memory" else open_store(tmp_path)
-        assert replace(probe(store), endpoint="") == EVERYTHING
+def test_the_probe_says_the_same_of_memory_and_local_files(kind, number, tmp_path):
+    store = ObjectStore(MemoryDriver()) if kind == "memory" else open_store(tmp_path)
+    assert replace(probe(store), endpoint="") == EVERYTHING, number
 
 
 @pytest.mark.servers
