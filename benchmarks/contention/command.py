@@ -70,12 +70,12 @@ def _names(only: str) -> list[str]:
 def main(
     *,
     writers: Annotated[
-        str, typer.Option(help=f"Processes, or processes x threads as 2x32. Default: {WRITERS}")
+        str, typer.Option(help=f"Processes, or processes x threads as 2x32. Alone: {WRITERS}")
     ] = "",
     threads: Annotated[
-        int, typer.Option(min=0, help="Also one process of so many threads on one handle.")
+        int, typer.Option(min=0, help="One process of so many threads on one handle.")
     ] = 0,
-    busy: Annotated[bool, typer.Option("--busy", help=f"Also fewer, busier: {BUSY}.")] = False,
+    busy: Annotated[bool, typer.Option("--busy", help=f"Fewer, busier: {BUSY}.")] = False,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of each run.")] = 10.0,
     commits: Annotated[
         int, typer.Option(min=0, help="Appends of each writer at most; 0: no bound.")
@@ -93,6 +93,8 @@ def main(
         _try_faults(console)
         return
     shapes, names = _shapes(writers, threads, busy=busy), _names(only)
+    if plot_path is not None and not any(shape.threads == 1 for shape in shapes):
+        raise typer.BadParameter("--plot draws writers that are processes: none are asked for")
     results: list[Figures] = []
     for each in measure(names, shapes, Bounds(seconds, commits or None)):
         results.append(each)

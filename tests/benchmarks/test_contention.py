@@ -56,6 +56,11 @@ def test_figures_are_json_with_ratios_for_each_shape(results):
     assert any("times as often as deltalake" in line for line in details(results))
 
 
+def test_a_plot_without_processes_to_draw_is_refused(tmp_path):
+    arguments = ["contention", "--threads", "2", "--plot", str(tmp_path / "no.svg")]
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
 def test_plot_is_the_same_file_for_the_same_figures(results, tmp_path):
     for name in ("one.svg", "two.svg"):
         plot(results, tmp_path / name)

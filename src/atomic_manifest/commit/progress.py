@@ -309,10 +309,12 @@ class Progress:
     def _no_longer_await(self, entry: Entry) -> None:
         """Those before this writer are done; those after them get the same time to lead.
 
-        Entries of others say nothing of a leader, who may be dead while they race.
+        An entry of one commit says nothing of a leader, who may be dead while others race. One of several
+        was made by somebody who leads: where processors are scarce all are late, and taking over then
+        only makes more work. Whoever leads next finds this writer in its listing.
         """
         still = frozenset(key for key in self.awaited if not entry.holds(id_in(key)))
-        if still != self.awaited:
+        if still != self.awaited or len(entry.commits) > 1:
             self.awaited = still
             self._follow_since = self.now.monotonic
 
