@@ -30,12 +30,12 @@ from atomic_manifest.errors import (
     UnsupportedByStore,
 )
 from atomic_manifest.store.driver import Driver
-from atomic_manifest.store.local import LocalDriver
-from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from atomic_manifest.store.async_store import AsyncObjectStore
+    from atomic_manifest.store.local import LocalDriver
+    from atomic_manifest.store.memory import MemoryDriver
     from atomic_manifest.store.options.values import RemoteOptions
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
@@ -45,7 +45,7 @@ _AZURE = ("az", "azure", "abfs", "abfss")
 _HTTP = ("http", "https")
 _SCHEMES = (*_S3, *_GCS, *_AZURE, *_HTTP, "file", "memory")
 
-_memories: dict[str, MemoryDriver] = {}
+_memories: dict[str, "MemoryDriver"] = {}
 _memories_lock = threading.Lock()
 
 
@@ -101,11 +101,11 @@ def open_driver(
                 path="",
             )
         _refuse_options(options)
-        return LocalDriver(text, env=env)
+        return _local(text, env)
     scheme, rest = matched[1].lower(), matched[2]
     if scheme == "file":
         _refuse_options(options)
-        return LocalDriver(_file_path(rest), env=env)
+        return _local(_file_path(rest), env)
     if scheme == "memory":
         _refuse_options(options)
         return _memory(rest.strip("/") or "memory", env)
@@ -212,7 +212,15 @@ def _file_path(rest: str) -> Path:
     return Path(decoded if re.match(r"[A-Za-z]:", decoded) else slash + decoded)
 
 
-def _memory(name: str, env: Env) -> MemoryDriver:
+def _local(path: str | os.PathLike[str], env: Env) -> "LocalDriver":
+    from atomic_manifest.store.local import LocalDriver  # noqa: PLC0415 - loads only when needed
+
+    return LocalDriver(path, env=env)
+
+
+def _memory(name: str, env: Env) -> "MemoryDriver":
+    from atomic_manifest.store.memory import MemoryDriver  # noqa: PLC0415 - loads only when needed
+
     with _memories_lock:
         return _memories.setdefault(name, MemoryDriver(name, env=env))
 
