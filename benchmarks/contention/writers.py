@@ -4,7 +4,6 @@ Times are those of `time.monotonic`, which on one machine all processes share.
 """
 
 import itertools
-import resource
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from atomic_manifest.errors import CommitOutcomeUnknown
 from benchmarks.contestants import CONTESTANTS, AtomicManifest, Contestant
 from benchmarks.endpoint import S3Endpoint
 from benchmarks.measuring import rows
+from benchmarks.usage import cpu_seconds
 
 NUMBERS_PER_WRITER = 100_000
 
@@ -88,9 +88,11 @@ class ProcessReport:
 
 
 def write(job: Job, channel: Connection, start: Event) -> None:
-    """Run the writers of one process.
+    """Run the writers of one process, until it is killed.
 
     Sends None when ready, each append of unknown outcome at once, and at the end a `ProcessReport`.
+    Then it stays: interpreters that end take the processor from those who still write, for seconds if
+    there are many.
     """
     warm_up(job)
     contestant = _contestant(job)
@@ -104,14 +106,15 @@ def write(job: Job, channel: Connection, start: Event) -> None:
     channel.send(None)
     start.wait()
     deadline = time.monotonic() + job.bounds.seconds
-    before = _cpu_seconds()
+    before = cpu_seconds()
     with ThreadPoolExecutor(job.threads) as pool:
         writers = range(job.process * job.threads, (job.process + 1) * job.threads)
         lists = list(
             pool.map(lambda each: _loop(contestant, each, deadline, job.bounds, tell), writers)
         )
     appends = list(itertools.chain.from_iterable(lists))
-    channel.send(ProcessReport(appends, _cpu_seconds() - before))
+    channel.send(ProcessReport(appends, cpu_seconds() - before))
+    threading.Event().wait()
 
 
 def _contestant(job: Job) -> Contestant:
@@ -157,8 +160,3 @@ def _append(contestant: Contestant, number: int) -> Append:
         told = f"{type(error).__name__}: {error}"
         return Append(number, began, time.monotonic(), error=told, unknown=unknown)
     return Append(number, began, time.monotonic(), commit_id)
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

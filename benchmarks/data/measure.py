@@ -1,17 +1,15 @@
 """One write in a process of its own: how long, how much processor time, how much memory."""
 
 import multiprocessing
-import resource
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from benchmarks.data import sources
 from benchmarks.data.writers import WRITERS
 from benchmarks.endpoint import S3Endpoint
+from benchmarks.usage import cpu_seconds, forget_peak, peak_memory, resident_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,8 @@ def _run(job: Job, channel: Connection) -> None:
     write = WRITERS[job.writer]
     write(sources.wide(2, 10), f"{job.url}-warm", [], job.endpoint)  # imports, connections
     pieces = [data] if job.appends == 1 else _split(data, job.appends)
-    _forget_peak()
-    before, cpu, start = _resident(), _cpu_seconds(), time.perf_counter()
+    forget_peak()
+    before, cpu, start = resident_memory(), cpu_seconds(), time.perf_counter()
     error = ""
     try:
         for piece in pieces:
@@ -86,36 +84,9 @@ def _run(job: Job, channel: Connection) -> None:
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"[:200]
     seconds = time.perf_counter() - start
-    channel.send(Taken(seconds, _cpu_seconds() - cpu, _peak() - before, size, error))
+    channel.send(Taken(seconds, cpu_seconds() - cpu, peak_memory() - before, size, error))
 
 
 def _split(data: Any, count: int) -> list[Any]:
     step = -(-data.num_rows // count)
     return [data.slice(start, step) for start in range(0, data.num_rows, step)]
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _forget_peak() -> None:
-    """Begin the kernel's account of the peak anew, where it can be."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> int:
-    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _resident() -> int:
-    return _status("VmRSS")
-
-
-def _status(name: str) -> int:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)

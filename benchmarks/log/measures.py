@@ -4,8 +4,6 @@ Prints one JSON object: the figures of the measure, and the peak memory of the p
 """
 
 import json
-import re
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -13,10 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.log import tables
+from benchmarks.usage import peak_memory
 
 WARM_UP = 2
 APPENDS = 6
-KIB = 1024
+MIB = 1 << 20
 
 
 class Library(Protocol):
@@ -192,17 +191,7 @@ def main(name: str, measure: str, path: str, files: str, warm: str) -> None:
     library.partition(table, tables.START)
     library.statistics(table, 0)
     figures = MEASURES[measure](library, path, int(files))
-    print(json.dumps({**figures, "peak_mib": _peak()}))
-
-
-def _peak() -> float:
-    """Peak memory of this process in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # here `getrusage` tells of the process that started this one, too
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        if found:
-            return int(found[1]) / KIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB
+    print(json.dumps({**figures, "peak_mib": peak_memory() / MIB}))
 
 
 if __name__ == "__main__":
