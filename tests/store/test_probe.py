@@ -18,10 +18,10 @@ from atomic_manifest.store.capabilities import (
 )
 from atomic_manifest.store.driver import Refused, Unanswered, Written
 from atomic_manifest.store.memory import MemoryDriver
+from atomic_manifest.store.passing import PassingDriver
 from atomic_manifest.store.probe import probe, probe_creation
 from atomic_manifest.store.probe.session import Session
 from atomic_manifest.store.probe.writes import alike
-from atomic_manifest.store.safety.creating import PassingDriver
 from atomic_manifest.store.safety.remembered import capabilities_of, forget, known_of, remember
 from atomic_manifest.store.safety.tables import for_tables
 from atomic_manifest.testing import CountingDriver, FakeEnv, Fault, FaultyDriver

@@ -1,26 +1,23 @@
 """A driver around a driver that makes chosen requests fail in the ways that networks and services do."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from atomic_manifest.errors import StoreUnavailable
-from atomic_manifest.store.conditions import Condition, ETag, IfMatch
+from atomic_manifest.store.conditions import Condition
 from atomic_manifest.store.driver import (
     Contended,
     ContendedCause,
     Data,
-    DeleteOutcome,
     Driver,
     DriverUpload,
-    Object,
-    ObjectMeta,
     Unanswered,
     WriteOutcome,
 )
-from atomic_manifest.store.keys import keeps_metadata
+from atomic_manifest.store.passing import PassingDriver
 from atomic_manifest.testing.drivers import Request
 
 
@@ -45,7 +42,8 @@ class Fault(Enum):
     """The store carries a write out twice; the first answer is the one that comes."""
 
 
-_Outcome = TypeVar("_Outcome")
+_WRITES = frozenset({"put", "copy", "delete"})
+_Answer = TypeVar("_Answer")
 _Failed: TypeAlias = Contended | Unanswered
 Faults: TypeAlias = Mapping[int, Fault] | Callable[[int, Request], Fault | None]
 
@@ -69,7 +67,7 @@ def seeded_faults(
     return fault
 
 
-class FaultyDriver:
+class FaultyDriver(PassingDriver):
     """Makes chosen requests fail, and passes the rest on. Safe to share between threads.
 
     Requests are numbered from 0 in the order they come; an upload counts when it starts and when it
@@ -82,50 +80,25 @@ class FaultyDriver:
     """
 
     def __init__(self, inner: Driver, faults: Faults) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._faults = faults
         self._lock = threading.Lock()
         self._count = 0
         self._late: list[Callable[[], Any]] = []
 
-    @property
-    def url(self) -> str:
-        """See `Driver.url`."""
-        return self.inner.url
-
-    @property
-    def keeps_metadata(self) -> bool:
-        """As of the inner driver."""
-        return keeps_metadata(self.inner)
-
-    def get(
-        self,
-        path: str,
-        *,
-        range: tuple[int, int] | None = None,
-        if_none_match: ETag | None = None,
-    ) -> Object:
-        """See `Driver.get`."""
-        self._fail_read("get", path)
-        return self.inner.get(path, range=range, if_none_match=if_none_match)
-
-    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
-        """See `Driver.head`."""
-        self._fail_read("head", path)
-        return self.inner.head(path, if_none_match=if_none_match)
-
-    def put(
-        self,
-        path: str,
-        data: Data,
-        *,
-        when: Condition | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> WriteOutcome:
-        """See `Driver.put`."""
-        return self.written(
-            "put", path, lambda: self.inner.put(path, data, when=when, metadata=metadata)
-        )
+    def around(self, method: str, path: str, act: Callable[[], _Answer]) -> _Answer:
+        """See `PassingDriver.around`."""
+        if method in _WRITES:
+            # Every write may be answered by what a fault comes to.
+            return cast("_Answer", self.written(method, path, act))
+        fault = self._fault(method, path)
+        if fault in (None, Fault.DUPLICATED):
+            return act()
+        if method == "delete_many" and fault is Fault.LOST_AFTER:
+            act()
+        if method == "delete_many" and fault is Fault.DELAYED:
+            self._put_off(act)
+        raise _unavailable(path, fault)
 
     def start_upload(
         self,
@@ -137,49 +110,10 @@ class FaultyDriver:
         metadata: Mapping[str, str] | None = None,
     ) -> DriverUpload:
         """See `Driver.start_upload`."""
-        self._fail_read("start_upload", path)
-        inner = self.inner.start_upload(
-            path,
-            part_size=part_size,
-            max_in_flight=max_in_flight,
-            when=when,
-            metadata=metadata,
+        inner = super().start_upload(
+            path, part_size=part_size, max_in_flight=max_in_flight, when=when, metadata=metadata
         )
         return _FaultyUpload(self, inner, path)
-
-    def copy(
-        self,
-        source: str,
-        path: str,
-        *,
-        when: Condition | None = None,
-        source_when: IfMatch | None = None,
-    ) -> WriteOutcome:
-        """See `Driver.copy`."""
-        return self.written(
-            "copy",
-            path,
-            lambda: self.inner.copy(source, path, when=when, source_when=source_when),
-        )
-
-    def delete(
-        self, path: str, *, when: IfMatch | None = None, version: str | None = None
-    ) -> DeleteOutcome:
-        """See `Driver.delete`."""
-        return self.written(
-            "delete", path, lambda: self.inner.delete(path, when=when, version=version)
-        )
-
-    def delete_many(self, paths: Iterable[str]) -> None:
-        """See `Driver.delete_many`."""
-        given = [*paths]
-        first = given[0] if given else ""
-        self._carry_out("delete_many", first, lambda: self.inner.delete_many(given))
-
-    def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
-        """See `Driver.list`."""
-        self._fail_read("list", prefix)
-        return self.inner.list(prefix, start_after=start_after)
 
     def land(self) -> None:
         """Carry out what was delayed."""
@@ -188,7 +122,7 @@ class FaultyDriver:
         for act in late:
             act()
 
-    def written(self, method: str, path: str, act: Callable[[], _Outcome]) -> _Outcome | _Failed:
+    def written(self, method: str, path: str, act: Callable[[], _Answer]) -> _Answer | _Failed:
         """What a write comes to, which is the next request."""
         fault = self._fault(method, path)
         match fault:
@@ -203,8 +137,7 @@ class FaultyDriver:
             case Fault.THROTTLED_429:
                 return Contended(ContendedCause.THROTTLED)
             case Fault.DELAYED:
-                with self._lock:
-                    self._late.append(act)
+                self._put_off(act)
             case Fault.LOST_AFTER:
                 act()
         return Unanswered(_unavailable(path, fault))
@@ -218,20 +151,9 @@ class FaultyDriver:
             return self._faults.get(number)
         return self._faults(number, Request(method, path))
 
-    def _fail_read(self, method: str, path: str) -> None:
-        fault = self._fault(method, path)
-        if fault not in (None, Fault.DUPLICATED):
-            raise _unavailable(path, fault)
-
-    def _carry_out(self, method: str, path: str, act: Callable[[], None]) -> None:
-        fault = self._fault(method, path)
-        if fault in (None, Fault.LOST_AFTER, Fault.DUPLICATED):
-            act()
-        if fault is Fault.DELAYED:
-            with self._lock:
-                self._late.append(act)
-        if fault not in (None, Fault.DUPLICATED):
-            raise _unavailable(path, fault)
+    def _put_off(self, act: Callable[[], Any]) -> None:
+        with self._lock:
+            self._late.append(act)
 
 
 class _FaultyUpload:

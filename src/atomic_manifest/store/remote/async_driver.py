@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import obstore
 
-from atomic_manifest.errors import NotFound, NotModified, StoreUnavailable
+from atomic_manifest.errors import NotFound, StoreUnavailable
 from atomic_manifest.store.async_driver import AsyncDriverUpload
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import (
@@ -89,10 +89,7 @@ class AsyncRemoteDriver:
         key = self._terms.key(path)
         with self._terms.reported(path):
             result = await obstore.get_async(self._remote.requests, key, options=options)
-            meta = self._terms.meta(path, result)
-        if if_none_match is not None and meta.etag == if_none_match:
-            raise NotModified(f"{path} has not changed", path=path)
-        return meta
+            return self._terms.unlike(if_none_match, self._terms.meta(path, result))
 
     async def put(
         self,

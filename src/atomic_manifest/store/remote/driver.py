@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from atomic_manifest.errors import NotFound, NotModified, StoreUnavailable
+from atomic_manifest.errors import NotFound, StoreUnavailable
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import (
     Data,
@@ -143,10 +143,8 @@ class RemoteDriver:
         options = self.terms.get_options(path, None, if_none_match, head=True)
         key = self.terms.key(path)
         with self.terms.reported(path):
-            meta = self.terms.meta(path, obstore.get(self.requests, key, options=options))
-        if if_none_match is not None and meta.etag == if_none_match:
-            raise NotModified(f"{path} has not changed", path=path)
-        return meta
+            result = obstore.get(self.requests, key, options=options)
+            return self.terms.unlike(if_none_match, self.terms.meta(path, result))
 
     def put(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from obstore.exceptions import BaseError
 
-from atomic_manifest.errors import StoreUnavailable, UnsupportedByStore
+from atomic_manifest.errors import NotModified, StoreUnavailable, UnsupportedByStore
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import Data, Object, ObjectMeta, check_path
 from atomic_manifest.store.failures import Service, failed_request, read_failure
@@ -196,6 +196,16 @@ class Terms:
             metadata,
             self._version(told),
         )
+
+    def unlike(self, etag: ETag | None, meta: ObjectMeta) -> ObjectMeta:
+        """An object's head, if the object is another than the one of the ETag.
+
+        Raises:
+            NotModified: If it is the same: some services answer a HEAD without a look at conditions.
+        """
+        if etag is not None and meta.etag == etag:
+            raise NotModified(f"{meta.path} has not changed", path=meta.path)
+        return meta
 
     def written(
         self, path: str, data: Data, metadata: Mapping[str, str] | None, result: "PutResult"

@@ -14,26 +14,23 @@ end, whatever came of the create. A process that dies on the way leaves one such
 nothing refers to.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import NotFound, StoreError, StoreUnavailable, UnsupportedByStore
 from atomic_manifest.store.capabilities import CreateStrategy
-from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
+from atomic_manifest.store.conditions import IfAbsent
 from atomic_manifest.store.driver import (
     Contended,
     ContendedCause,
     Data,
-    DeleteOutcome,
     Driver,
-    DriverUpload,
-    Object,
-    ObjectMeta,
     Unanswered,
     WriteOutcome,
     Written,
 )
+from atomic_manifest.store.passing import PassingDriver
 from atomic_manifest.store.safety.endpoint import raw_of
 
 CREATE_HEADERS: Mapping[CreateStrategy, Mapping[str, str]] = {
@@ -61,95 +58,6 @@ def creating_by(strategy: CreateStrategy, driver: Driver, *, env: Env = SYSTEM) 
         case CreateStrategy.COPY:
             return CreatingByCopy(driver, env=env)
     return CreatingByHeader(driver, CREATE_HEADERS[strategy])
-
-
-class PassingDriver:
-    """Passes every request on to another driver; for subclasses that change some.
-
-    Args:
-        inner: The driver that does the work.
-    """
-
-    def __init__(self, inner: Driver) -> None:
-        self.inner = inner
-
-    @property
-    def url(self) -> str:
-        """See `Driver.url`."""
-        return self.inner.url
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.inner!r})"
-
-    def get(
-        self,
-        path: str,
-        *,
-        range: tuple[int, int] | None = None,
-        if_none_match: ETag | None = None,
-    ) -> Object:
-        """See `Driver.get`."""
-        return self.inner.get(path, range=range, if_none_match=if_none_match)
-
-    def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
-        """See `Driver.head`."""
-        return self.inner.head(path, if_none_match=if_none_match)
-
-    def put(
-        self,
-        path: str,
-        data: Data,
-        *,
-        when: Condition | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> WriteOutcome:
-        """See `Driver.put`."""
-        if isinstance(when, IfAbsent):
-            return self.create(path, data, metadata)
-        return self.inner.put(path, data, when=when, metadata=metadata)
-
-    def create(self, path: str, data: Data, metadata: Mapping[str, str] | None) -> WriteOutcome:
-        """A put on condition of `IfAbsent`."""
-        return self.inner.put(path, data, when=IfAbsent(), metadata=metadata)
-
-    def start_upload(
-        self,
-        path: str,
-        *,
-        part_size: int,
-        max_in_flight: int,
-        when: Condition | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> DriverUpload:
-        """See `Driver.start_upload`."""
-        return self.inner.start_upload(
-            path, part_size=part_size, max_in_flight=max_in_flight, when=when, metadata=metadata
-        )
-
-    def copy(
-        self,
-        source: str,
-        path: str,
-        *,
-        when: Condition | None = None,
-        source_when: IfMatch | None = None,
-    ) -> WriteOutcome:
-        """See `Driver.copy`."""
-        return self.inner.copy(source, path, when=when, source_when=source_when)
-
-    def delete(
-        self, path: str, *, when: IfMatch | None = None, version: str | None = None
-    ) -> DeleteOutcome:
-        """See `Driver.delete`."""
-        return self.inner.delete(path, when=when, version=version)
-
-    def delete_many(self, paths: Iterable[str]) -> None:
-        """See `Driver.delete_many`."""
-        self.inner.delete_many(paths)
-
-    def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
-        """See `Driver.list`."""
-        return self.inner.list(prefix, start_after=start_after)
 
 
 class CreatingByHeader(PassingDriver):

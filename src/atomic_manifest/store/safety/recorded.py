@@ -7,11 +7,11 @@ find it, or cannot read it, probes.
 Error semantics: none of its own; a record that cannot be read or written is as good as none.
 """
 
-import json
 from contextlib import suppress
+from dataclasses import dataclass
 
 from atomic_manifest.errors import AtomicManifestError
-from atomic_manifest.store.capabilities import REDUCED, Capabilities
+from atomic_manifest.store.capabilities import Capabilities
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.safety.endpoint import endpoint_of, has_endpoint
 
@@ -24,26 +24,40 @@ DAYS = 30
 _DAY_SECONDS = 24 * 60 * 60
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the object at `RECORD_PATH` holds, as JSON.
+
+    Attributes:
+        probed_at: When, in seconds since 1970-01-01 UTC.
+        found: What was found.
+    """
+
+    probed_at: float
+    found: Capabilities
+
+
 def recorded(store: ObjectStore) -> Capabilities | None:
     """What an earlier process found of the service, if it counts still."""
+    import msgspec  # noqa: PLC0415 - only where a probe would be needed
+
     if not has_endpoint(store.driver):
         return None
-    with suppress(AtomicManifestError, ValueError, TypeError, KeyError):
-        record = json.loads(store.get(RECORD_PATH).data)
-        found = Capabilities.from_json(json.dumps(record["found"]))
-        age = store.env.now() - float(record["probed_at"])
-        counts = 0 <= age <= DAYS * _DAY_SECONDS and found.endpoint == endpoint_of(store.driver)
-        return found if counts and found.safe_for_tables else None
+    with suppress(AtomicManifestError, ValueError):
+        record = msgspec.json.decode(store.get(RECORD_PATH).data, type=Record)
+        age = store.env.now() - record.probed_at
+        same = record.found.endpoint == endpoint_of(store.driver)
+        if same and 0 <= age <= DAYS * _DAY_SECONDS and record.found.safe_for_tables:
+            return record.found
     return None
 
 
 def record(store: ObjectStore, found: Capabilities) -> None:
     """Keep what a probe found, if it is safe."""
-    if not (has_endpoint(store.driver) and found.safe_for_tables and found.source in _PROBES):
+    import msgspec  # noqa: PLC0415 - only after a probe
+
+    if not (has_endpoint(store.driver) and found.safe_for_tables):
         return
-    text = {"probed_at": store.env.now(), "found": json.loads(found.to_json())}
+    text = msgspec.json.encode(Record(store.env.now(), found))
     with suppress(AtomicManifestError):
-        store.put(RECORD_PATH, json.dumps(text, indent=2).encode())
-
-
-_PROBES = ("probe", REDUCED)
+        store.put(RECORD_PATH, msgspec.json.format(text, indent=2))

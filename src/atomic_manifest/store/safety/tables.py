@@ -18,9 +18,11 @@ from atomic_manifest.store.capabilities import (
     Finding,
     Support,
 )
+from atomic_manifest.store.conditions import IfAbsent
 from atomic_manifest.store.driver import Data, Driver, WriteOutcome
 from atomic_manifest.store.object_store import ObjectStore
-from atomic_manifest.store.safety.creating import PassingDriver, creating_by
+from atomic_manifest.store.passing import PassingDriver
+from atomic_manifest.store.safety.creating import creating_by
 from atomic_manifest.store.safety.remembered import capabilities_of, known_of
 
 
@@ -79,7 +81,7 @@ class SafeCreates(PassingDriver):
 
     def create(self, path: str, data: Data, metadata: Mapping[str, str] | None) -> WriteOutcome:
         """See `PassingDriver.create`."""
-        return PassingDriver.create(PassingDriver(self.decide()), path, data, metadata)
+        return self.decide().put(path, data, when=IfAbsent(), metadata=metadata)
 
 
 def unsafe(store: ObjectStore, found: Capabilities) -> UnsupportedByStore:
