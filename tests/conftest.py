@@ -11,9 +11,11 @@ import pytest
 from benchmarks.modelled_s3 import ModelledS3, start_modelled_s3
 from tests.servers.process import ServerUnavailableError
 from tests.servers.start import STARTERS, S3Server
-from tests.servers.start_cloud import CLOUD_STARTERS, CloudServer
+from tests.servers.start_cloud import CLOUD_STARTERS
 
-SERVER_FIXTURES = {*STARTERS, *CLOUD_STARTERS, "s3_server"}
+SERVERS: set[str] = {"s3_server"}
+"""Names of the fixtures that are servers nobody here wrote; `server_fixture` adds them."""
+
 outcomes = pytest.StashKey[dict[str, str]]()
 _Server = TypeVar("_Server")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -36,7 +38,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a real server, so that `-m "not servers"` leaves it out."""
     for item in items:
-        if SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
 
 
@@ -62,68 +64,47 @@ def pytest_testnodedown(node: Any) -> None:
     node.config.stash[outcomes].update(getattr(node, "workeroutput", {}).get("servers", {}))
 
 
-def run_server(
-    name: str,
-    start: Callable[[Path], AbstractContextManager[_Server]],
-    config: pytest.Config,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[_Server]:
-    """The body of a server's fixture: starts it, or skips with the reason, and keeps account."""
-    try:
-        with start(tmp_path_factory.mktemp(name)) as server:
-            config.stash[outcomes][name] = f"ran at {server.endpoint_url}"  # type: ignore[attr-defined]
-            yield server
-    except ServerUnavailableError as error:
-        config.stash[outcomes][name] = f"skipped: {error}"
-        pytest.skip(f"{name}: {error}")
+def server_fixture(
+    name: str, start: Callable[[Path], AbstractContextManager[_Server]], about: str
+) -> Callable[..., Iterator[_Server]]:
+    """A fixture that runs a server for the whole session, or skips with the reason.
+
+    Args:
+        name: Of the fixture, and in the account at the end.
+        start: Takes a folder for the server's files; gives something with an `endpoint_url`.
+        about: What `pytest --fixtures` says.
+    """
+    SERVERS.add(name)
+
+    @pytest.fixture(scope="session", name=name)
+    def server(
+        pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[_Server]:
+        account = pytestconfig.stash[outcomes]
+        try:
+            with start(tmp_path_factory.mktemp(name)) as running:
+                account[name] = f"ran at {running.endpoint_url}"  # type: ignore[attr-defined]
+                yield running
+        except ServerUnavailableError as error:
+            account[name] = f"skipped: {error}"
+            pytest.skip(f"{name}: {error}")
+
+    server.__doc__ = about
+    return server
 
 
-@pytest.fixture(scope="session")
-def ministack(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """MiniStack."""
-    yield from run_server("ministack", STARTERS["ministack"], pytestconfig, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def seaweedfs(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """SeaweedFS, which checks signatures."""
-    yield from run_server("seaweedfs", STARTERS["seaweedfs"], pytestconfig, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def moto(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """Moto's server."""
-    yield from run_server("moto", STARTERS["moto"], pytestconfig, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def minio(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """MinIO, where Docker runs."""
-    yield from run_server("minio", STARTERS["minio"], pytestconfig, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def azurite(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CloudServer]:
-    """Azurite, which speaks Azure Blob Storage."""
-    yield from run_server("azurite", CLOUD_STARTERS["azurite"], pytestconfig, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def fake_gcs(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CloudServer]:
-    """fake-gcs-server, which speaks Google Cloud Storage."""
-    yield from run_server("fake_gcs", CLOUD_STARTERS["fake_gcs"], pytestconfig, tmp_path_factory)
+ministack = server_fixture("ministack", STARTERS["ministack"], "MiniStack.")
+seaweedfs = server_fixture(
+    "seaweedfs", STARTERS["seaweedfs"], "SeaweedFS, which checks signatures."
+)
+moto = server_fixture("moto", STARTERS["moto"], "Moto's server.")
+minio = server_fixture("minio", STARTERS["minio"], "MinIO, where Docker runs.")
+azurite = server_fixture(
+    "azurite", CLOUD_STARTERS["azurite"], "Azurite, which speaks Azure Blob Storage."
+)
+fake_gcs = server_fixture(
+    "fake_gcs", CLOUD_STARTERS["fake_gcs"], "fake-gcs-server, which speaks Google Cloud Storage."
+)
 
 
 @pytest.fixture(scope="session", params=[name for name in STARTERS if name != "moto"])

@@ -36,7 +36,7 @@ EXCEPTIONS = [
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
-LOCAL_PATH = re.compile(r"(?<![\w.}-])(?<!:/)/(?:home|root|work|Users)/\w")
+LOCAL_PATH = re.compile(r"(?<![\w.-])(?<!:/)/(?:home|root|work|Users)/\w")
 
 
 def occurrences(

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.modelled_s3 import ModelledS3
-from tests.conftest import run_server
+from tests.conftest import server_fixture
 from tests.servers.one_mechanism import MECHANISMS, start_one_mechanism
-from tests.servers.start import S3Server
 from tests.servers.start_other import OTHER_STARTERS
 from tests.store.scripted import ScriptedServer
 
@@ -30,29 +29,13 @@ def _no_ambient_settings(
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
 
-@pytest.fixture(scope="session")
-def localbucket(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """LocalBucket, which honours If-None-Match alone."""
-    start = OTHER_STARTERS["localbucket"]
-    yield from run_server("localbucket", start, pytestconfig, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def nanio(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """nanio, which ignores every condition."""
-    yield from run_server("nanio", OTHER_STARTERS["nanio"], pytestconfig, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def s3rver(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """S3rver, which ignores every condition."""
-    yield from run_server("s3rver", OTHER_STARTERS["s3rver"], pytestconfig, tmp_path_factory)
+localbucket = server_fixture(
+    "localbucket", OTHER_STARTERS["localbucket"], "LocalBucket, which honours If-None-Match alone."
+)
+nanio = server_fixture("nanio", OTHER_STARTERS["nanio"], "nanio, which ignores every condition.")
+s3rver = server_fixture(
+    "s3rver", OTHER_STARTERS["s3rver"], "S3rver, which ignores every condition."
+)
 
 
 @pytest.fixture(scope="session", params=MECHANISMS[:-1])

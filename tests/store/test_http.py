@@ -26,7 +26,7 @@ from atomic_manifest.store.driver import (
 from atomic_manifest.store.http.driver import HttpDriver
 from atomic_manifest.store.http.webdav import read_multistatus
 from atomic_manifest.testing import Feature, StoreConformance
-from tests.conftest import run_server
+from tests.conftest import server_fixture
 from tests.servers.webdav import AtomicDav, start_wsgidav
 from tests.store.blocking_driver import in_threads
 from tests.store.scripted import Answer
@@ -49,9 +49,7 @@ def plain(scripted):
     return HttpDriver(f"{scripted.url}/root", timeout=5)
 
 
-@pytest.fixture(scope="session")
-def wsgidav(pytestconfig, tmp_path_factory):
-    yield from run_server("wsgidav", start_wsgidav, pytestconfig, tmp_path_factory)
+wsgidav = server_fixture("wsgidav", start_wsgidav, "WsgiDAV, which speaks WebDAV.")
 
 
 class TestAtomicServer(StoreConformance):
@@ -275,7 +273,7 @@ def test_redirects_are_not_followed(plain, scripted):
     with pytest.raises(StoreError, match="redirects") as raised:
         plain.get("k")
     assert "SECRET" not in str(raised.value)
-    scripted.script(Answer(301, headers={"Location": f"{scripted.url}/root/k/"}))
+    scripted.script(Answer(301, headers={"Location": f"{plain.url}/k/"}))
     with pytest.raises(NotFound):
         plain.get("k")
     assert len(scripted.requests) == 2
