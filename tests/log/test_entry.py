@@ -77,6 +77,16 @@ def test_bytes_that_are_no_entry_are_refused_naming_file_and_line(data, named):
     assert caught.value.version == 9
 
 
+@pytest.mark.parametrize(
+    "number", [{"size": 2**63}, {"modificationTime": -(2**63) - 1}, {"baseRowId": 10**30}]
+)
+def test_a_number_that_no_column_can_hold_is_refused_with_its_entry(number):
+    action = {"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 2}
+    data = _lines({"add": {**action, "dataChange": True, **number}})
+    with pytest.raises(CorruptLog, match=entry_path(4)):
+        decode(data, 4)
+
+
 @pytest.mark.parametrize("read_version", [None, 4])
 def test_an_entry_of_ours_names_its_commits(read_version):
     records = (

@@ -6,9 +6,14 @@ a later version rewrites whole, keep fields they do not know in `extra`, so that
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+
+Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
+Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+# Numbers of file actions become columns, maybe long after they were decoded: what no column can hold is
+# refused then, where the entry is known.
 
 
 class _Action(
@@ -73,9 +78,9 @@ class DeletionVector(_Action, frozen=True):
 
     storage_type: str
     path_or_inline_dv: str
-    size_in_bytes: int
-    cardinality: int
-    offset: int | None = None
+    size_in_bytes: Int32
+    cardinality: Int64
+    offset: Int32 | None = None
 
     @property
     def unique_id(self) -> str:
@@ -98,14 +103,14 @@ class Add(_Action, frozen=True):
 
     path: str
     partition_values: Mapping[str, str | None]
-    size: int
-    modification_time: int
+    size: Int64
+    modification_time: Int64
     data_change: bool
     stats: str | None = None
     tags: Mapping[str, str | None] | None = None
     deletion_vector: DeletionVector | None = None
-    base_row_id: int | None = None
-    default_row_commit_version: int | None = None
+    base_row_id: Int64 | None = None
+    default_row_commit_version: Int64 | None = None
     clustering_provider: str | None = None
 
 
@@ -114,15 +119,15 @@ class Remove(_Action, frozen=True):
 
     path: str
     data_change: bool = msgspec.field(default_factory=_true)
-    deletion_timestamp: int | None = None
+    deletion_timestamp: Int64 | None = None
     extended_file_metadata: bool | None = None
     partition_values: Mapping[str, str | None] | None = None
-    size: int | None = None
+    size: Int64 | None = None
     stats: str | None = None
     tags: Mapping[str, str | None] | None = None
     deletion_vector: DeletionVector | None = None
-    base_row_id: int | None = None
-    default_row_commit_version: int | None = None
+    base_row_id: Int64 | None = None
+    default_row_commit_version: Int64 | None = None
 
 
 class Cdc(_Action, frozen=True):

@@ -89,7 +89,9 @@ def _column(rows: Sequence[tuple[int, Remove | Add]], field: pa.Field) -> pa.Arr
     elif field.name == "is_remove":
         values = [isinstance(action, Remove) for _, action in rows]
     else:
-        values = [_plain(getattr(action, field.name, None)) for _, action in rows]
+        values = [getattr(action, field.name, None) for _, action in rows]
+        if pa.types.is_nested(field.type):
+            values = [_plain(value) for value in values]
     return pa.array(values, field.type)
 
 

@@ -2,7 +2,9 @@
 
 Invariants: a `Replay` never changes. `advance` costs what the new entries cost: the checkpoint is
 shared, and the actions after it are kept in a few tables of falling size, so that many small entries
-in a row neither pile up nor are copied each time. File actions are reconciled when asked for.
+in a row neither pile up nor are copied each time. The newest entries are kept as they were decoded until
+there are enough of them: a handle that only appends makes no columns for each. File actions are
+reconciled when asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,6 @@ from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.checkpoint_reader import Checkpoint
 from atomic_manifest.log.columns import (
-    ACTIONS,
     FILES,
     KEY_COLUMNS,
     TOMBSTONES,
@@ -26,6 +27,9 @@ from atomic_manifest.log.columns import (
 )
 from atomic_manifest.log.entry import Entry, entry_path
 from atomic_manifest.log.pruning import Pruner, pruned
+
+_RECENT_ACTIONS = 1000
+"""File actions that are kept as decoded at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Replay:
         txns: The newest of every application.
         domains: The newest of every name, but for those that were removed.
         tail: Tables of `columns.ACTIONS`, in replay order: the file actions since `base`.
+        recent: The entries with file actions since `tail`.
     """
 
     version: int = -1
@@ -49,6 +54,7 @@ class Replay:
     txns: Mapping[str, Txn] = field(default_factory=dict)
     domains: Mapping[str, DomainMetadata] = field(default_factory=dict)
     tail: tuple[pa.Table, ...] = ()
+    recent: tuple[Entry, ...] = ()
 
     def advance(self, entries: Sequence[Entry], *, first: int | None = None) -> "Replay":
         """The state after more entries.
@@ -79,6 +85,10 @@ class Replay:
                 txns = {**txns, **{txn.app_id: txn for txn in entry.txns}}
             if entry.domain_metadata:
                 domains = _with_domains(domains, entry.domain_metadata)
+        tail = self.tail
+        recent = (*self.recent, *(each for each in entries if each.adds or each.removes))
+        if sum(len(each.adds) + len(each.removes) for each in recent) > _RECENT_ACTIONS:
+            tail, recent = _pushed(tail, from_entries(recent)), ()
         return Replay(
             version=begin + len(entries) - 1,
             base=self.base,
@@ -86,7 +96,8 @@ class Replay:
             metadata=metadata,
             txns=txns,
             domains=domains,
-            tail=_pushed(self.tail, _file_actions(entries)),
+            tail=tail,
+            recent=recent,
         )
 
     def files(self, columns: Sequence[str], pruner: Pruner | None = None) -> pa.Table:
@@ -122,7 +133,7 @@ class Replay:
 
     def newest_actions(self) -> pa.Table:
         """The newest action on every file since `base`, in the columns of `columns.ACTIONS`."""
-        return newest(pa.concat_tables([ACTIONS.empty_table(), *self.tail]))
+        return newest(pa.concat_tables([*self.tail, from_entries(self.recent)]))
 
 
 def _with_domains(
@@ -132,25 +143,8 @@ def _with_domains(
     return {name: domain for name, domain in merged.items() if not domain.removed}
 
 
-def _file_actions(entries: Sequence[Entry]) -> pa.Table:
-    """The file actions of entries.
-
-    Raises:
-        CorruptLog: A number or a text is none that a column can hold.
-    """
-    try:
-        return from_entries(entries)
-    except (pa.ArrowException, OverflowError, ValueError) as error:
-        if len(entries) > 1:  # to name the one it is
-            return pa.concat_tables([_file_actions([entry]) for entry in entries])
-        path = entry_path(entries[0].version)
-        raise CorruptLog(f"{path}: {error}", path=path, version=entries[0].version) from error
-
-
 def _pushed(tail: tuple[pa.Table, ...], table: pa.Table) -> tuple[pa.Table, ...]:
     """The tail with a table at its end; tables no larger than what follows them are merged into it."""
-    if not table.num_rows:
-        return tail
     tables = list(tail)
     while tables and tables[-1].num_rows <= table.num_rows:
         table = pa.concat_tables([tables.pop(), table]).combine_chunks()
