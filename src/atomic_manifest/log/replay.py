@@ -28,7 +28,7 @@ from atomic_manifest.log.columns import (
 from atomic_manifest.log.entry import Entry, entry_path
 from atomic_manifest.log.pruning import Pruner, pruned
 
-_RECENT_ACTIONS = 1000
+_RECENT_ACTIONS = 250
 """File actions that are kept as decoded at most."""
 
 
