@@ -191,16 +191,16 @@ def test_a_lost_race_ends_the_doubling_of_pauses_because_the_log_moved():
     assert pauses_of(scenario, 2) == [0.5, 1.0]
 
 
-def test_far_behind_it_reads_twice_as_many_entries_each_time_up_to_a_limit():
+def test_far_behind_it_reads_as_many_entries_again_each_time_up_to_a_limit():
     scenario = Scenario().told(EntryRefused())
     counts, version = [], 5
-    for _ in range(6):
+    for _ in range(7):
         asked = scenario.machine.request
         assert asked.first == version
         counts.append(asked.count)
         scenario.tell(read(*(other(version + i) for i in range(asked.count))))
         version += asked.count
-    assert counts == [2, 4, 8, 16, 32, 32]
+    assert counts == [2, 2, 4, 8, 16, 32, 32]
     scenario.tell(read())
     assert scenario.sent.version == version
     assert [entry.version for entry in scenario.machine.progress.winners] == [*range(5, version)]

@@ -158,9 +158,10 @@ class Creating:
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """Reading who holds the version, and what follows it."""
+    """Reading who holds the version, and what follows it: `count` entries, after `read` others."""
 
     count: int = 2
+    read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +190,10 @@ class Following:
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """Looking whether the leader has created the version."""
+    """Looking whether the leader has created the version; see `Looking` for the numbers."""
 
     count: int = 1
+    read: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,9 +150,7 @@ class CommitMachine:
         match state:
             case Creating():
                 return self.progress.send()
-            case Looking(count):
-                return ReadEntries(self.progress.version, count)
-            case Polling(count):
+            case Looking(count) | Polling(count):
                 return ReadEntries(self.progress.version, count)
             case Posting():
                 return self.progress.post()
@@ -196,6 +194,16 @@ def _try_next(progress: Progress) -> State:
     if progress.posted and progress.can_post:
         return Creating() if progress.leads_on() else Listing()
     return Posting() if progress.losses > 1 and progress.can_post else Creating()
+
+
+def _further(state: Looking | Polling) -> tuple[int, int]:
+    """How many entries to ask for after a look that found all it asked for, and how many were read.
+
+    As many as were read so far: who is far behind catches up in few looks, and who is not asks for
+    little that is not there.
+    """
+    read = state.read + state.count
+    return min(read, _LOOK_LIMIT), read
 
 
 def _declined(progress: Progress, then: Creating | Looking) -> State:
@@ -259,7 +267,7 @@ def _read(progress: Progress, state: Looking, event: EntriesRead) -> State:
     if progress.spent():
         return _stop(progress)
     if len(event.entries) == state.count:
-        return Looking(min(state.count * 2, _LOOK_LIMIT))
+        return Looking(*_further(state))
     if progress.has_expired():
         return Posting()
     if not progress.data:
@@ -346,8 +354,8 @@ def _polled(progress: Progress, state: Polling, event: EntriesRead) -> State:
         return Listing()
     if len(event.entries) == state.count:
         # The log may be far ahead, and growing faster than one would get on with a pause for each entry.
-        return Polling(min(state.count * 2, _LOOK_LIMIT))
-    return _wait_on(progress, moved=bool(event.entries) or state.count > 1)
+        return Polling(*_further(state))
+    return _wait_on(progress, moved=bool(event.entries) or state.read > 0)
 
 
 def _poll_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
