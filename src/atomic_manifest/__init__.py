@@ -1,8 +1,9 @@
 """Serializable table commits on plain object storage.
 
-`Table` is a Delta Lake table that any number of processes may write at once, `append` and
-`write_dataset` are the one-call ways in. The conditional object store beneath is public as
-`atomic_manifest.store`. Names are resolved on first use, so that importing the package costs nothing.
+`Table` is a Delta Lake table that any number of processes may write at once. `append`, `write_dataset`
+and `read_table` are the one-call ways in and out, `pandas` those of pandas users. The conditional object
+store beneath is public as `atomic_manifest.store`. Names are resolved on first use, so that importing
+the package costs nothing.
 """
 
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from atomic_manifest.version import VERSION
 
 if TYPE_CHECKING:
-    from atomic_manifest import errors, store
+    from atomic_manifest import errors, pandas, store
     from atomic_manifest.commit.conflicts import Conflict, ConflictKind
     from atomic_manifest.commit.messages import Budget
     from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     )
     from atomic_manifest.log.history import HistoryRecord
     from atomic_manifest.rerun import RunResult
-    from atomic_manifest.table import Table, append
+    from atomic_manifest.table import Table, append, read_table
     from atomic_manifest.transaction import Transaction
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "__version__",
     "append",
     "errors",
+    "pandas",
+    "read_table",
     "store",
     "write_dataset",
 ]
@@ -70,11 +73,12 @@ _HOMES = {
     "Transaction": "transaction",
     "WriteOptions": "data.options",
     "append": "table",
+    "read_table": "table",
     "write_dataset": "dataset",
 }
 
 
-_MODULES = frozenset({"errors", "store"})
+_MODULES = frozenset({"errors", "pandas", "store"})
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 Same arguments, same meaning of `existing_data_behavior` (see `ops.write_dataset`). What differs: readers
 see the whole write or nothing of it, concurrent writers are serialized, and `base_dir` becomes a Delta
-table.
+table. `docs/write_dataset.md` goes through the arguments.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,8 +14,13 @@ import pyarrow.dataset as ds
 
 from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.arrow_options import parquet_arguments, partition_columns
+from atomic_manifest.data.arrow_options import (
+    parquet_arguments,
+    partition_columns,
+    truncates_timestamps,
+)
 from atomic_manifest.data.conform import conform
+from atomic_manifest.data.frame_schema import remembered
 from atomic_manifest.data.options import WriteOptions
 from atomic_manifest.data.sink import WrittenFile
 from atomic_manifest.data.source import open_source
@@ -31,6 +36,7 @@ from atomic_manifest.ops.write_dataset import (
     plan_of,
     with_basenames,
 )
+from atomic_manifest.progress import watch
 from atomic_manifest.staging import WriteRequest, check_partitioning, stage
 from atomic_manifest.store import ObjectStore, open_store
 
@@ -61,6 +67,8 @@ def write_dataset(
     existing_data_behavior: ExistingDataBehavior = "error",
     create_dir: bool = True,  # noqa: ARG001 - pyarrow's signature
     storage_options: Mapping[str, Any] | None = None,
+    callback: Any = None,
+    progress: bool = False,
     env: Env = SYSTEM,
 ) -> CommitResult:
     """Write a dataset as one atomic commit, creating the table if it is not there.
@@ -70,24 +78,32 @@ def write_dataset(
         base_dir: The table: a path or a URL.
         basename_template: Name of data files; `{i}` counts within a partition. The stored name has the
             commit id in it besides.
-        format: `"parquet"`, a `ParquetFileFormat`, or None.
-        partitioning: A list of columns or a `Partitioning`. Folders are always Hive style.
+        format: `"parquet"`, a `ParquetFileFormat`, or None, which means the same.
+        partitioning: A list of columns or a `Partitioning`; its names count, types are the data's.
+            Folders are always Hive style.
         partitioning_flavor: Accepted with a list; see `partitioning`.
-        schema: Schema to write; by default the data's. An existing table's schema decides.
+        schema: Schema to write; by default the data's. An existing table's schema decides. The data is
+            brought to it without loss, where pyarrow asks for the very same.
         filesystem: None, or a filesystem of fsspec or pyarrow's of local files, on which `base_dir` is a
             path.
-        file_options: From `ParquetFileFormat.make_write_options`.
-        use_threads: Accepted; files are encoded by Arrow's threads.
+        file_options: From `ParquetFileFormat.make_write_options`; all of them count, the defaults too.
+            Without, files are as those of `Table.append`. `allow_truncated_timestamps` is
+            `coerce_timestamps` of `Table.append`.
+        use_threads: Accepted; files are encoded by threads of their own.
         preserve_order: Accepted; the order of rows within a partition is always kept.
         max_partitions: The most partitions that one batch may be written into; 1024 by default.
-        max_open_files: The most files open at once; 1024 by default.
-        max_rows_per_file: Rows a file at most; unlimited by default.
-        min_rows_per_group: Rows a row group at least, save a file's last.
+        max_open_files: The most files open at once; 1024 by default and for 0.
+        max_rows_per_file: Rows a file at most; unlimited by default and for 0.
+        min_rows_per_group: Rows a row group at least, save a file's last. Small batches are put together
+            without it, too.
         max_rows_per_group: Rows a row group at most; 1048576 by default.
-        file_visitor: Called once for each file after the commit, with `path` and Parquet `metadata`.
+        file_visitor: Called once for each file after the commit, with `path`, Parquet `metadata` and
+            `size`.
         existing_data_behavior: `"error"`, `"overwrite_or_ignore"` or `"delete_matching"`.
-        create_dir: Accepted; object stores have no folders to create.
+        create_dir: Accepted; folders come as they are needed.
         storage_options: As for `Table.create`.
+        callback: As for `Table.append`.
+        progress: As for `Table.append`.
         env: As for `Table.create`.
 
     Returns:
@@ -101,31 +117,38 @@ def write_dataset(
     if existing_data_behavior not in get_args(ExistingDataBehavior):
         raise DataError(f"no such existing_data_behavior: {existing_data_behavior!r}")
     template = _checked_template(basename_template)
+    watcher = watch(callback, progress=progress, data=data)
     options = WriteOptions(
-        max_rows_per_group=max_rows_per_group or _MAX_ROWS_PER_GROUP,
+        max_rows_per_group=(
+            _MAX_ROWS_PER_GROUP if max_rows_per_group is None else max_rows_per_group
+        ),
         min_rows_per_group=min_rows_per_group or 0,
         target_file_size=None,
         max_rows_per_file=max_rows_per_file or 0,
         max_open_files=max_open_files or _MAX_OPEN_FILES,
         parquet=parquet_arguments(file_options, format),
     )
-    source = open_source(data, schema=schema)
-    reader = source if schema is None else conform(source, schema)
+    coerce = truncates_timestamps(file_options)
+    source = open_source(data, schema=schema, coerce_timestamps=coerce)
+    reader = source if schema is None else conform(source, schema, coerce_timestamps=coerce)
     columns = partition_columns(partitioning, partitioning_flavor, reader.schema)
-    bounded = _bounded(reader, columns, max_partitions or _MAX_PARTITIONS)
+    bounded = _bounded(reader, columns, max_partitions)
     store = open_store(base_dir, storage_options, filesystem=filesystem, env=env)
     written: list[WrittenFile] = []
     request = WriteRequest(
         options=options,
+        coerce_timestamps=coerce,
         file_name=lambda number, commit_id: template.replace("{i}", f"{number}-{commit_id}"),
         on_staged=lambda staged: with_basenames(staged, template),
         on_written=written.extend,
+        watch=watcher,
     )
     result = _write(store, bounded, columns, request, existing_data_behavior, env)
     if file_visitor is not None:
         for file in written:
             file.footer.set_file_path(file.path)
-            file_visitor(ds.WrittenFile(f"{fspath(base_dir)}/{file.path}", file.footer, file.size))
+            path = f"{fspath(base_dir).rstrip('/')}/{file.path}"
+            file_visitor(ds.WrittenFile(path, file.footer, file.size))
     return result
 
 
@@ -143,7 +166,7 @@ def _write(
         handle = Handle(store, load(store), env, budget)
     except TableNotFound:
         _refuse_plain_files(store)
-        spec = TableSpec(reader.schema, columns)
+        spec = TableSpec(reader.schema, columns, remembered(reader.schema))
         return write_first(store, spec, reader, request, plan, env=env, budget=budget)
     snapshot = handle.writable()
     check_partitioning(snapshot, columns)
@@ -171,17 +194,20 @@ def _refuse_plain_files(store: ObjectStore) -> None:
             )
 
 
-def _checked_template(template: str | None) -> str:
-    template = "part-{i}.parquet" if template is None else template
-    if "{i}" not in template or "/" in template:
-        raise DataError(f"basename_template must contain '{{i}}' and no '/', got {template!r}")
+def _checked_template(given: str | None) -> str:
+    template = "part-{i}.parquet" if given is None else str(given)
+    if template.count("{i}") != 1 or "/" in template:
+        raise DataError(f"basename_template must contain '{{i}}' once and no '/', got {template!r}")
     return template
 
 
 def _bounded(
-    reader: pa.RecordBatchReader, columns: tuple[str, ...], most: int
+    reader: pa.RecordBatchReader, columns: tuple[str, ...], most: int | None
 ) -> pa.RecordBatchReader:
     """The same batches, refusing one that spreads over too many partitions."""
+    most = _MAX_PARTITIONS if most is None else most
+    if most < 1:
+        raise DataError(f"max_partitions must be at least 1, got {most}")
     if not columns:
         return reader
 

@@ -14,7 +14,7 @@ from atomic_manifest.commit.messages import AlreadyCommitted, Budget, Committed
 from atomic_manifest.commit.plan import Plan, same_layout
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.env import Env
-from atomic_manifest.errors import SchemaMismatch, TableNotFound
+from atomic_manifest.errors import SchemaMismatch, TableAlreadyExists, TableNotFound
 from atomic_manifest.handle import Handle, result_of
 from atomic_manifest.log.schema import canonical
 from atomic_manifest.log.snapshot import load
@@ -47,7 +47,7 @@ def write_first(
     spec: TableSpec,
     reader: pa.RecordBatchReader,
     request: WriteRequest,
-    plan_of: Callable[[Staged], Plan],
+    plan_of: Callable[[Staged], Plan] | None,
     *,
     env: Env,
     budget: Budget,
@@ -59,12 +59,13 @@ def write_first(
         spec: The table to create.
         reader: Its first rows.
         request: How to write them.
-        plan_of: What to do with the rows if somebody else creates the table first.
+        plan_of: What to do with the rows if somebody else creates the table first; None to refuse.
         env: Clock, randomness and ids.
         budget: Bounds of the commit.
 
     Raises:
         SchemaMismatch: Somebody else created another kind of table.
+        TableAlreadyExists: Somebody else created the table, and there is no plan for that.
         InvalidSchema, UnsupportedTableFeature: `spec` cannot be written; nothing was.
     """
     table_id = _guid(env)
@@ -86,6 +87,9 @@ def write_first(
             return result_of(staged, version, attempts=1)
         case AlreadyCommitted(version):
             return result_of(staged, version, attempts=1, repeated=True)
+    if plan_of is None:
+        committer.discard(staged.adds)
+        raise already_exists(store)
     handle = Handle(store, load(store), env, budget)
     snapshot = handle.writable()
     if not same_layout(spec.metadata(table_id, 0), snapshot.metadata):
@@ -95,6 +99,11 @@ def write_first(
             columns=tuple(snapshot.schema.names),
         )
     return handle.commit(plan_of(staged), snapshot, staged)
+
+
+def already_exists(store: ObjectStore) -> TableAlreadyExists:
+    """The error that says where there is a table already."""
+    return TableAlreadyExists(f"there is a table at {store.url}", url=store.url)
 
 
 def _guid(env: Env) -> str:

@@ -1,16 +1,23 @@
 """What a handle tells of its table: the reading half of `Table`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from atomic_manifest.data.filters import Filter, to_expression
+from atomic_manifest.data.frame_schema import as_remembered, index_columns
 from atomic_manifest.data.planning import planned
 from atomic_manifest.data.reader import to_dataset
+from atomic_manifest.data.stream import stream
+from atomic_manifest.data.table_dataset import BATCH_ROWS
+from atomic_manifest.errors import DataError
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.history import HistoryRecord, history
+from atomic_manifest.ops.selection import records
+from atomic_manifest.progress import Watch, watch, watched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,32 +72,77 @@ class Reading:
         """
         return to_dataset(self._handle.store, self._handle.snapshot, filter=filter)
 
-    def to_arrow(self, columns: Sequence[str] | None = None, *, filter: Filter = None) -> pa.Table:
+    def to_arrow(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        filter: Filter = None,
+        callback: Any = None,
+        progress: bool = False,
+    ) -> pa.Table:
         """Read into memory.
 
         Args:
             columns: Which, in which order; None for all.
             filter: Only rows that match. As for `to_dataset`.
+            callback: Told how far the reading is, as those of fsspec: rows by `set_size` (without a
+                filter, if the log tells) and `relative_update`, bytes of memory by the child that
+                `branched` gives. It may raise to stop.
+            progress: Draw a bar of that on the terminal, with rich.
         """
-        return self._scanner(columns, filter).to_table()
+        watcher = watch(callback, progress=progress)
+        if watcher:
+            return self._stream(columns, filter, watcher).read_all()
+        expression = to_expression(filter, self._handle.snapshot.schema)
+        names = list(columns) if columns is not None else None
+        return self.to_dataset(filter).to_table(columns=names, filter=expression)
 
     def to_batches(
-        self, columns: Sequence[str] | None = None, *, filter: Filter = None
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        filter: Filter = None,
+        batch_size: int | None = None,
+        callback: Any = None,
+        progress: bool = False,
     ) -> pa.RecordBatchReader:
-        """Read as a stream of batches. Arguments as for `to_arrow`."""
-        return self._scanner(columns, filter).to_reader()
-
-    def to_pandas(
-        self, columns: Sequence[str] | None = None, *, filter: Filter = None, **options: Any
-    ) -> "pd.DataFrame":
-        """Read into a pandas frame.
+        """Read as a stream of batches that is a few row groups ahead of what is taken, no more.
 
         Args:
             columns: As for `to_arrow`.
             filter: As for `to_arrow`.
-            **options: For `pyarrow.Table.to_pandas`.
+            batch_size: The most rows of a batch; 131,072 by default.
+            callback: As for `to_arrow`, told in the course of reading.
+            progress: As for `to_arrow`; the bar is there from the first batch to the last.
         """
-        frame: pd.DataFrame = self.to_arrow(columns, filter=filter).to_pandas(**options)
+        watcher = watch(callback, progress=progress)
+        return self._stream(columns, filter, watcher, batch_size)
+
+    def to_pandas(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        filter: Filter = None,
+        callback: Any = None,
+        progress: bool = False,
+        **options: Any,
+    ) -> "pd.DataFrame":
+        """Read into a pandas frame, with the index and dtypes of the frame that the table was made from.
+
+        Args:
+            columns: As for `to_arrow`; the columns of that index come besides.
+            filter: As for `to_arrow`.
+            callback: As for `to_arrow`.
+            progress: As for `to_arrow`.
+            **options: For `pyarrow.Table.to_pandas`; with `ignore_metadata=True`, the table's own columns
+                and types only.
+        """
+        configuration = {} if options.get("ignore_metadata") else self.configuration
+        if columns is not None:
+            index = [name for name in index_columns(configuration) if name in self.schema.names]
+            columns = list(dict.fromkeys((*columns, *index)))
+        rows = self.to_arrow(columns, filter=filter, callback=callback, progress=progress)
+        frame: pd.DataFrame = as_remembered(rows, configuration).to_pandas(**options)
         return frame
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -110,8 +162,20 @@ class Reading:
         """The commits in the log, the newest first; `limit` of them at most."""
         return history(self._handle.store, limit=limit)
 
-    def _scanner(self, columns: Sequence[str] | None, filter: Filter) -> ds.Scanner:
-        expression = to_expression(filter, self._handle.snapshot.schema)
-        dataset = to_dataset(self._handle.store, self._handle.snapshot, filter=filter)
-        names = list(columns) if columns is not None else None
-        return dataset.scanner(columns=names, filter=expression)
+    def _stream(
+        self,
+        columns: Sequence[str] | None,
+        filter: Filter,
+        watcher: Watch,
+        batch_size: int | None = None,
+    ) -> pa.RecordBatchReader:
+        if batch_size is not None and batch_size < 1:
+            raise DataError(f"batch_size must be at least 1, got {batch_size}")
+        store, snapshot = self._handle.store, self._handle.snapshot
+        size = BATCH_ROWS if batch_size is None else batch_size
+        reader = stream(store, snapshot, columns=columns, filter=filter, batch_size=size)
+        if watcher and filter is None:
+            counts = records(snapshot.files(["stats", "deletion_vector"]))
+            known = [count for count in counts if count is not None]
+            watcher = replace(watcher, rows=sum(known) if len(known) == len(counts) else None)
+        return watched(reader, watcher, title="read", url=self.url)

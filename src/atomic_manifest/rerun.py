@@ -13,7 +13,6 @@ import pyarrow as pa
 from atomic_manifest.commit.plan import same_layout
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.filters import Filter
-from atomic_manifest.data.options import WriteOptions
 from atomic_manifest.data.rows import requirement
 from atomic_manifest.errors import CommitConflict, CommitContended, DataError
 from atomic_manifest.handle import Handle
@@ -73,22 +72,15 @@ def run(
     raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
 
 
-def delete(
-    handle: Handle,
-    where: Filter,
-    *,
-    txn: tuple[str, int] | None,
-    commit_info: Mapping[str, Any],
-    options: WriteOptions,
-) -> CommitResult:
+def delete(handle: Handle, where: Filter, request: WriteRequest) -> CommitResult:
     """See `Table.delete`."""
     check_may_remove(handle.writable(), "")
 
     def begin() -> Transaction:
-        return Transaction(handle, txn=txn, commit_info=commit_info)
+        return Transaction(handle, txn=request.txn, commit_info=request.user_info)
 
     def body(transaction: Transaction) -> None:
-        transaction.delete(where, options=options)
+        transaction.delete_where(where, request)
 
     result = _again_on_conflict(handle, begin, body, None)
     return result or _nothing(handle)

@@ -1,6 +1,7 @@
 """From a user's data to files that a commit can name."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,11 @@ from atomic_manifest.data.options import WriteOptions
 from atomic_manifest.data.sink import WrittenFile
 from atomic_manifest.data.writer import write_files
 from atomic_manifest.env import Env
-from atomic_manifest.errors import DataError, SchemaMismatch
+from atomic_manifest.errors import DataError, SchemaMismatch, StoreError
 from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping
 from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.staged import Staged
+from atomic_manifest.progress import NOBODY, Watch
 from atomic_manifest.store import ObjectStore
 
 
@@ -31,6 +33,7 @@ class WriteRequest:
         check: Looks at every batch before it is written, and raises if it may not be.
         on_staged: Last word on the staged files before they are planned.
         on_written: Told of the files, with their footers, once all are uploaded.
+        watch: Told how far the upload is.
     """
 
     txn: tuple[str, int] | None = None
@@ -41,6 +44,7 @@ class WriteRequest:
     check: Callable[[pa.RecordBatch], None] | None = None
     on_staged: Callable[[Staged], Staged] | None = None
     on_written: Callable[[Sequence[WrittenFile]], None] | None = None
+    watch: Watch = NOBODY
 
 
 def write_request(
@@ -49,6 +53,7 @@ def write_request(
     options: WriteOptions | None,
     *,
     coerce_timestamps: bool,
+    watch: Watch = NOBODY,
 ) -> WriteRequest:
     """A request of what the user gave, checked.
 
@@ -60,6 +65,7 @@ def write_request(
         user_info=commit_info or {},
         options=options or WriteOptions(),
         coerce_timestamps=coerce_timestamps,
+        watch=watch,
     )
 
 
@@ -111,21 +117,42 @@ def stage(
     if request.check is not None:
         fitting = _checked(fitting, request.check)
     name = request.file_name
-    files = write_files(
-        store,
-        fitting,
-        schema=schema,
-        partition_by=partition_by,
-        file_prefix=commit_id,
-        options=request.options,
-        env=env,
-        mapping=mapping,
-        name=None if name is None else lambda sequence: name(sequence, commit_id),
-    )
+    with (
+        _all_or_nothing(store) as uploaded,
+        request.watch.following("write", store.url) as told,
+    ):
+        files = write_files(
+            store,
+            fitting,
+            schema=schema,
+            partition_by=partition_by,
+            file_prefix=commit_id,
+            options=request.options,
+            env=env,
+            mapping=mapping,
+            name=None if name is None else lambda sequence: name(sequence, commit_id),
+            progress=told,
+        )
+        uploaded.extend(files.written)
     if request.on_written is not None:
         request.on_written(files.written)
     staged = Staged(commit_id, unix_ms, files.adds, files.rows, request.txn, request.user_info)
     return staged if request.on_staged is None else request.on_staged(staged)
+
+
+@contextmanager
+def _all_or_nothing(store: ObjectStore) -> Iterator[list[WrittenFile]]:
+    """Delete the files that were put on the list if the block raises."""
+    written: list[WrittenFile] = []
+    try:
+        yield written
+    except BaseException as error:
+        try:
+            if written:
+                store.delete_many([file.path for file in written])
+        except StoreError as failure:
+            error.add_note(f"not all uncommitted data files could be deleted: {failure}")
+        raise
 
 
 def _checked(

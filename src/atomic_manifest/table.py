@@ -9,53 +9,54 @@ its files are gone, except with `CommitOutcomeUnknown`, which says that it may b
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from os import PathLike
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, Self, TypeAlias
 
 import pyarrow as pa
 
 from atomic_manifest.commit.messages import Budget
+from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.resolve import resolve, revoke
 from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
 from atomic_manifest.data.filters import Filter
+from atomic_manifest.data.frame_schema import remembered
 from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.rows import requirement
 from atomic_manifest.data.source import open_source
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import (
     CommitOutcomeUnknown,
-    DataError,
-    TableAlreadyExists,
     TableNotFound,
 )
-from atomic_manifest.first_write import create, write_first
+from atomic_manifest.first_write import already_exists, create, write_first
 from atomic_manifest.handle import Handle
 from atomic_manifest.log import maintenance
 from atomic_manifest.log.cleanup import cleanup_metadata
 from atomic_manifest.log.history import version_number
-from atomic_manifest.log.snapshot import Snapshot, load
-from atomic_manifest.ops.append import Append, with_new_columns
+from atomic_manifest.log.schema import canonical
+from atomic_manifest.log.snapshot import load
+from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.reading import Reading
-from atomic_manifest.rerun import RunResult, delete, overwrite_where, run
-from atomic_manifest.staging import (
-    WriteRequest,
-    check_partitioning,
-    checked_txn,
-    stage,
-    write_request,
-)
+from atomic_manifest.progress import watch
+from atomic_manifest.staging import WriteRequest, check_partitioning, write_request
 from atomic_manifest.store import ObjectStore, open_store
-from atomic_manifest.transaction import Partitions, Transaction, check_scope
+from atomic_manifest.transaction import Partitions, check_scope, deletable
+from atomic_manifest.writing import SchemaMode, Writing
 
 Url: TypeAlias = str | PathLike[str]
-SchemaMode: TypeAlias = Literal["merge"]
-T = TypeVar("T")
+WriteMode: TypeAlias = Literal["append", "overwrite", "error"]
+
+_PLANS: Mapping[str, Callable[[Staged], Plan] | None] = MappingProxyType(
+    {"append": Append, "overwrite": Overwrite, "error": None}
+)
 
 
-class Table(Reading):
+class Table(Writing):
     """A Delta table on an object store.
 
     Made by `Table.create` and `Table.open`. See the module docstring for what a handle is.
@@ -109,7 +110,7 @@ class Table(Reading):
         spec = TableSpec(schema, tuple(partition_by), configuration or {}, name, description)
         created = create(store, spec, env=env, budget=budget)
         if not created and not if_not_exists:
-            raise TableAlreadyExists(f"there is a table at {store.url}", url=store.url)
+            raise already_exists(store)
         return cls._load(store, None, env, budget)
 
     @classmethod
@@ -168,233 +169,6 @@ class Table(Reading):
     def __repr__(self) -> str:
         return f"Table({self.url!r}, version={self.version})"
 
-    # --- writing ---
-
-    def append(
-        self,
-        data: Any,
-        *,
-        txn: tuple[str, int] | None = None,
-        commit_info: Mapping[str, Any] | None = None,
-        options: WriteOptions | None = None,
-        preserve_index: bool | None = None,
-        coerce_timestamps: bool = False,
-        schema_mode: SchemaMode | None = None,
-    ) -> CommitResult:
-        """Add rows. From an open handle: one PUT for the data, one for the log entry.
-
-        Args:
-            data: An Arrow table, batch, reader, dataset or scanner; anything with
-                `__arrow_c_stream__` or `__arrow_c_array__`; a pandas frame; an iterable of these. Streams
-                are never held whole. Columns go by name; missing nullable ones become null.
-            txn: (application id, version). If the table already records this version of the
-                application, or a later one, nothing is written and the result says
-                `already_committed`.
-            commit_info: Fields to keep with the commit, for `history()`.
-            options: Parquet and file layout.
-            preserve_index: Whether to write a pandas index, as in `pyarrow.Table.from_pandas`; an
-                unnamed index is only written if True.
-            coerce_timestamps: Truncate timestamps finer than microseconds instead of refusing them.
-            schema_mode: `"merge"` adds the columns that the table lacks, nested ones too, in the same
-                commit; older rows have null there. By default they are an error.
-
-        Raises:
-            SchemaMismatch, NullsInColumn, DataError: The data does not fit. Without `txn`, data
-                without rows is refused too.
-            UnsupportedTableFeature: A new column needs a feature that the table has not turned on.
-            CommitConflict: The table's schema or rules were changed meanwhile.
-            CommitContended: Too many lost races; not in the log.
-            CommitOutcomeUnknown: The store did not answer; `resolve` tells later.
-        """
-        request = write_request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
-        if schema_mode not in (None, "merge"):
-            raise DataError(f'schema_mode is "merge" or None, got {schema_mode!r}')
-        snapshot = self._handle.writable()
-        if (done := self._handle.recorded(txn)) is not None:
-            return done
-        schema = None
-        if schema_mode == "merge":
-            data = open_source(data, preserve_index=preserve_index)
-            schema = with_new_columns(snapshot, data.schema)
-        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
-        staged = self._stage(reader, request, snapshot, schema=schema)
-        if not staged.adds and txn is None:
-            raise DataError("no rows to append")
-        return self._handle.commit(Append(staged, schema), snapshot, staged)
-
-    def overwrite(
-        self,
-        data: Any,
-        *,
-        where: Filter = None,
-        partitions: Partitions | None = None,
-        txn: tuple[str, int] | None = None,
-        commit_info: Mapping[str, Any] | None = None,
-        options: WriteOptions | None = None,
-        preserve_index: bool | None = None,
-        coerce_timestamps: bool = False,
-    ) -> CommitResult:
-        """Replace rows in one commit: all of them, or those that `where` or `partitions` name.
-
-        Of an overwrite and a concurrent append, either may come last in the log, and the table is what
-        that order gives: an overwrite never fails because of rows it replaces. It takes its effect again
-        on what the others left, and uploads `data` once.
-
-        Args:
-            data: As for `append`. Without rows it only removes.
-            where: Replace the rows for which this is TRUE, as for `delete`. All of `data` must match.
-            partitions: `"dynamic"` replaces the partitions that `data` has rows of, and no others.
-            txn: As for `append`.
-            commit_info: As for `append`.
-            options: As for `append`.
-            preserve_index: As for `append`.
-            coerce_timestamps: As for `append`.
-
-        Raises:
-            TableIsAppendOnly: The table forbids removing rows.
-            InvalidFilter: As for `delete`.
-            DataError: As for `append`; or rows that do not match `where`.
-            CommitError: As for `append`.
-        """
-        request = write_request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
-        snapshot = self._handle.writable()
-        check_scope(where, partitions, snapshot)
-        if (done := self._handle.recorded(txn)) is not None:
-            return done
-        if where is not None:
-            reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
-            return overwrite_where(self._handle, reader, where, request)
-        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
-        staged = self._stage(reader, request, snapshot)
-        if partitions is not None and not staged.adds and txn is None:
-            raise DataError("no rows, and so no partition to overwrite")
-        plan = Overwrite(staged) if partitions is None else replacing_partitions(staged)
-        return self._handle.commit(plan, snapshot, staged)
-
-    def delete(
-        self,
-        where: Filter,
-        *,
-        txn: tuple[str, int] | None = None,
-        commit_info: Mapping[str, Any] | None = None,
-        options: WriteOptions | None = None,
-    ) -> CommitResult:
-        """Delete the rows for which `where` is TRUE; those for which it is NULL stay.
-
-        Files of which all rows match, by their partition or statistics, are removed unread. Files that
-        hold other rows too are written again without the matching ones. If no row matches, not in the
-        latest version either, nothing is committed and the result names the version. On a conflict the
-        rows are looked for again in the latest version, a bounded number of times.
-
-        Args:
-            where: Text such as `"day = '2026-01-01' AND trips < 10"`, or tuples as in
-                `pyarrow.parquet.read_table`. `"true"` is every row.
-            txn: As for `append`.
-            commit_info: As for `append`.
-            options: Layout of the files that are written again.
-
-        Returns:
-            The commit; `rows_deleted` says how many.
-
-        Raises:
-            TableIsAppendOnly: The table forbids removing rows.
-            InvalidFilter: It does not fit the table, or is an Arrow expression.
-            CommitError: As for `append`.
-        """
-        return delete(
-            self._handle,
-            where,
-            txn=checked_txn(txn),
-            commit_info=commit_info or {},
-            options=options or WriteOptions(),
-        )
-
-    def transaction(
-        self,
-        *,
-        txn: tuple[str, int] | None = None,
-        commit_info: Mapping[str, Any] | None = None,
-    ) -> Transaction:
-        """Read and write in one commit, for one `with` block.
-
-        As in:
-
-            with table.transaction() as tx:
-                left = tx.read(filter="item = 7")["stock"].to_pylist()
-                tx.overwrite({"item": [7], "stock": [left[0] - 1]}, where="item = 7")
-
-        The commit is made when the block ends, and refused if what was read has changed meanwhile; `run`
-        tries again by itself. An error in the block commits nothing.
-
-        Args:
-            txn: As for `append`; `tx.already_committed` tells whether the table records it.
-            commit_info: As for `append`.
-
-        Raises:
-            CommitConflict: At the end of the block: a concurrent commit changed what was read.
-            CommitError: At the end of the block, as for `append`.
-        """
-        return Transaction(self._handle, txn=checked_txn(txn), commit_info=commit_info)
-
-    def run(
-        self,
-        body: Callable[[Transaction], T],
-        attempts: int = 10,
-        *,
-        txn: tuple[str, int] | None = None,
-        commit_info: Mapping[str, Any] | None = None,
-    ) -> RunResult[T]:
-        """Call `body` with a transaction and commit it; on a conflict, again with a new one.
-
-        Each transaction sees the latest version after a conflict. `body` may be called several times
-        and should have no effects besides the transaction.
-
-        Args:
-            body: Takes the `Transaction`.
-            attempts: How often to call it at most.
-            txn: As for `append`; if the table records it, `body` is not called.
-            commit_info: As for `append`.
-
-        Returns:
-            What `body` returned at last, and the commit.
-
-        Raises:
-            CommitConflict, CommitContended: Of the last attempt.
-            CommitOutcomeUnknown: At once: the attempt may be in the log.
-            Exception: What `body` raises; nothing of it is committed.
-        """
-        return run(
-            self._handle, body, attempts=attempts, txn=checked_txn(txn), commit_info=commit_info
-        )
-
-    def _reader(
-        self, data: Any, request: WriteRequest, snapshot: Snapshot, *, preserve_index: bool | None
-    ) -> pa.RecordBatchReader:
-        return open_source(
-            data,
-            schema=snapshot.schema,
-            preserve_index=preserve_index,
-            coerce_timestamps=request.coerce_timestamps,
-        )
-
-    def _stage(
-        self,
-        reader: pa.RecordBatchReader,
-        request: WriteRequest,
-        snapshot: Snapshot,
-        *,
-        schema: pa.Schema | None = None,
-    ) -> Staged:
-        return stage(
-            self._handle.store,
-            self._handle.env,
-            reader,
-            schema=snapshot.schema if schema is None else schema,
-            partition_by=snapshot.partition_columns,
-            request=request,
-            mapping=snapshot.column_mapping,
-        )
-
     # --- the handle and its log ---
 
     def refresh(self) -> Self:
@@ -450,6 +224,8 @@ def append(
     preserve_index: bool | None = None,
     coerce_timestamps: bool = False,
     schema_mode: SchemaMode | None = None,
+    callback: Any = None,
+    progress: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     filesystem: Any = None,
     env: Env = SYSTEM,
@@ -457,7 +233,8 @@ def append(
     """Append to the table at `url`, creating it from the data if it is not there.
 
     The first commit creates the table and adds the rows in one entry. If several do so at once, one
-    creates it and the others append to it.
+    creates it and the others append to it. What a pandas frame knows of itself and Delta does not, such
+    as its index, is kept with a new table for `Table.to_pandas`.
 
     Args:
         url: As for `Table.create`.
@@ -469,6 +246,8 @@ def append(
         preserve_index: As for `Table.append`.
         coerce_timestamps: As for `Table.append`.
         schema_mode: As for `Table.append`.
+        callback: As for `Table.append`.
+        progress: As for `Table.append`.
         storage_options: As for `Table.create`.
         filesystem: As for `Table.create`.
         env: As for `Table.create`.
@@ -477,21 +256,140 @@ def append(
         SchemaMismatch: The table is there with other partition columns.
         DataError, CommitError: As for `Table.append`.
     """
-    request = write_request(txn, commit_info, options, coerce_timestamps=coerce_timestamps)
-    try:
-        table = Table.open(url, storage_options=storage_options, filesystem=filesystem, env=env)
-    except TableNotFound:
-        reader = open_source(data, preserve_index=preserve_index)
-        spec = TableSpec(reader.schema, tuple(partition_by))
-        store = open_store(url, storage_options, filesystem=filesystem, env=env)
-        return write_first(store, spec, reader, request, Append, env=env, budget=Budget())
-    check_partitioning(table._handle.snapshot, partition_by)  # noqa: SLF001 - same module
-    return table.append(
+    return write(
+        url,
         data,
+        "append",
+        partition_by=partition_by,
         txn=txn,
         commit_info=commit_info,
         options=options,
         preserve_index=preserve_index,
         coerce_timestamps=coerce_timestamps,
         schema_mode=schema_mode,
+        callback=callback,
+        progress=progress,
+        storage_options=storage_options,
+        filesystem=filesystem,
+        env=env,
     )
+
+
+def write(
+    url: Url,
+    data: Any,
+    mode: WriteMode,
+    *,
+    partition_by: Sequence[str] = (),
+    where: Filter = None,
+    partitions: Partitions | None = None,
+    schema_mode: SchemaMode | None = None,
+    preserve_index: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    filesystem: Any = None,
+    env: Env = SYSTEM,
+    **given: Any,
+) -> CommitResult:
+    """Write to the table at `url`, creating it from the data if it is not there. Not for users.
+
+    Args:
+        url: As for `Table.create`.
+        data: As for `append`.
+        mode: What to do if the table is there: `"append"`, `"overwrite"` or `"error"`.
+        partition_by: As for `append`.
+        where: To overwrite; see `Table.overwrite`.
+        partitions: To overwrite; see `Table.overwrite`.
+        schema_mode: To append; see `Table.append`.
+        preserve_index: As for `Table.append`.
+        storage_options: As for `Table.create`.
+        filesystem: As for `Table.create`.
+        env: As for `Table.create`.
+        **given: Arguments that `Table.append` and `Table.overwrite` share.
+
+    Raises:
+        TableAlreadyExists: For `"error"`; or somebody else created the table just now, and rows of it
+            were to be overwritten.
+        DataError, CommitError: As for `Table.append`.
+    """
+    request = _request(data if where is None else None, **given)
+    store = open_store(url, storage_options, filesystem=filesystem, env=env)
+    table = _existing(store, env)
+    if table is None:
+        check_scope(where, partitions, partition_by)
+        reader = open_source(data, preserve_index=preserve_index)
+        if where is not None:
+            schema = canonical(reader.schema)
+            request = replace(request, check=requirement(deletable(where, schema), schema))
+        spec = TableSpec(reader.schema, tuple(partition_by), remembered(reader.schema))
+        plan = _PLANS[mode] if partitions is None else replacing_partitions
+        plan = plan if where is None else None
+        return write_first(store, spec, reader, request, plan, env=env, budget=Budget())
+    handle = table._handle  # noqa: SLF001 - same module
+    if mode == "error":
+        if (done := handle.recorded(request.txn)) is not None:
+            return done
+        raise already_exists(store)
+    check_partitioning(handle.snapshot, partition_by)
+    given["preserve_index"] = preserve_index
+    if mode == "append":
+        return table.append(data, schema_mode=schema_mode, **given)
+    return table.overwrite(data, where=where, partitions=partitions, **given)
+
+
+def _existing(store: ObjectStore, env: Env) -> Table | None:
+    try:
+        return Table._load(store, None, env, Budget())  # noqa: SLF001 - same module
+    except TableNotFound:
+        return None
+
+
+def _request(
+    data: Any,
+    *,
+    txn: tuple[str, int] | None = None,
+    commit_info: Mapping[str, Any] | None = None,
+    options: WriteOptions | None = None,
+    coerce_timestamps: bool = False,
+    callback: Any = None,
+    progress: bool = False,
+) -> WriteRequest:
+    watcher = watch(callback, progress=progress, data=data)
+    return write_request(
+        txn, commit_info, options, coerce_timestamps=coerce_timestamps, watch=watcher
+    )
+
+
+def read_table(
+    url: Url,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Filter = None,
+    version: int | datetime | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    filesystem: Any = None,
+    callback: Any = None,
+    progress: bool = False,
+    env: Env = SYSTEM,
+) -> pa.Table:
+    """Read the table at `url` into memory, as `pyarrow.parquet.read_table` reads a file.
+
+    Args:
+        url: As for `Table.create`.
+        columns: Which, in which order; None for all.
+        filters: Tuples `(column, op, value)` in disjunctive normal form, an Arrow expression or SQL-like
+            text. Files that cannot match are not read.
+        version: As for `Table.open`.
+        storage_options: As for `Table.create`.
+        filesystem: As for `Table.create`.
+        callback: As for `Table.to_arrow`.
+        progress: As for `Table.to_arrow`.
+        env: As for `Table.create`.
+
+    Raises:
+        TableNotFound, VersionNotFound: As for `Table.open`.
+        InvalidFilter: `filters` does not fit the table.
+    """
+    table = Table.open(
+        url, version=version, storage_options=storage_options, filesystem=filesystem, env=env
+    )
+    return table.to_arrow(columns, filter=filters, callback=callback, progress=progress)

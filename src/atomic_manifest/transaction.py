@@ -33,6 +33,7 @@ from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.change import Change
 from atomic_manifest.ops.staged import Staged
+from atomic_manifest.progress import watch
 from atomic_manifest.staging import WriteRequest
 from atomic_manifest.workspace import Workspace
 
@@ -134,6 +135,8 @@ class Transaction:
         options: WriteOptions | None = None,
         preserve_index: bool | None = None,
         coerce_timestamps: bool = False,
+        callback: Any = None,
+        progress: bool = False,
     ) -> None:
         """Add rows. They are uploaded now and part of the table when the transaction commits.
 
@@ -142,6 +145,8 @@ class Transaction:
             options: As for `Table.append`.
             preserve_index: As for `Table.append`.
             coerce_timestamps: As for `Table.append`.
+            callback: As for `Table.append`.
+            progress: As for `Table.append`.
 
         Raises:
             DataError: The data does not fit the table.
@@ -149,17 +154,28 @@ class Transaction:
         """
         work = self._open()
         request = WriteRequest(
-            options=options or WriteOptions(), coerce_timestamps=coerce_timestamps
+            options=options or WriteOptions(),
+            coerce_timestamps=coerce_timestamps,
+            watch=watch(callback, progress=progress, data=data),
         )
         work.add(work.stage(self._reader(data, request, preserve_index=preserve_index), request))
         self._did("WRITE", {"mode": "Append"})
 
-    def delete(self, where: Filter, *, options: WriteOptions | None = None) -> int:
+    def delete(
+        self,
+        where: Filter,
+        *,
+        options: WriteOptions | None = None,
+        callback: Any = None,
+        progress: bool = False,
+    ) -> int:
         """Delete the rows for which `where` is TRUE.
 
         Args:
             where: Text or tuples; see `Table.delete`.
             options: Layout of the files that are written again.
+            callback: As for `Table.delete`.
+            progress: As for `Table.delete`.
 
         Returns:
             How many rows.
@@ -169,10 +185,15 @@ class Transaction:
             InvalidFilter: It does not fit the table, or is an Arrow expression.
             TransactionEnded: The block has not begun, or has ended.
         """
+        watcher = watch(callback, progress=progress)
+        return self.delete_where(
+            where, WriteRequest(options=options or WriteOptions(), watch=watcher)
+        )
+
+    def delete_where(self, where: Filter, request: WriteRequest) -> int:
+        """Delete rows. Not for users."""
         work = self._open()
-        predicate = deletable(where, work.snapshot.schema)
-        request = WriteRequest(options=options or WriteOptions())
-        deleted = work.remove_where(predicate, request)
+        deleted = work.remove_where(deletable(where, work.snapshot.schema), request)
         self._did("DELETE", {"predicate": json.dumps([_text(where)])})
         return deleted
 
@@ -185,6 +206,8 @@ class Transaction:
         options: WriteOptions | None = None,
         preserve_index: bool | None = None,
         coerce_timestamps: bool = False,
+        callback: Any = None,
+        progress: bool = False,
     ) -> None:
         """Replace all rows, those that match `where`, or those of the partitions that `data` is in.
 
@@ -195,6 +218,8 @@ class Transaction:
             options: As for `Table.append`.
             preserve_index: As for `Table.append`.
             coerce_timestamps: As for `Table.append`.
+            callback: As for `Table.overwrite`.
+            progress: As for `Table.append`.
 
         Raises:
             TableIsAppendOnly: The table forbids removing rows.
@@ -203,12 +228,13 @@ class Transaction:
         """
         work = self._open()
         schema = work.snapshot.schema
-        check_scope(where, partitions, work.snapshot)
+        check_scope(where, partitions, work.snapshot.partition_columns)
         predicate = None if where is None else deletable(where, schema)
         request = WriteRequest(
             options=options or WriteOptions(),
             coerce_timestamps=coerce_timestamps,
             check=None if predicate is None else requirement(predicate, schema),
+            watch=watch(callback, progress=progress, data=data if where is None else None),
         )
         staged = work.stage(self._reader(data, request, preserve_index=preserve_index), request)
         if predicate is not None:
@@ -332,7 +358,9 @@ def deletable(where: Filter, schema: pa.Schema) -> Predicate:
     return to_predicate(where, schema)
 
 
-def check_scope(where: Filter, partitions: Partitions | None, snapshot: Snapshot) -> None:
+def check_scope(
+    where: Filter, partitions: Partitions | None, partition_columns: Sequence[str]
+) -> None:
     """Refuse an overwrite that does not say clearly what it is to replace.
 
     Raises:
@@ -344,7 +372,7 @@ def check_scope(where: Filter, partitions: Partitions | None, snapshot: Snapshot
         raise DataError(f"partitions is 'dynamic' or None, got {partitions!r}")
     if where is not None:
         raise DataError("where and partitions='dynamic' cannot both say what to replace")
-    if not snapshot.partition_columns:
+    if not partition_columns:
         raise DataError("partitions='dynamic' on a table that has no partition columns")
 
 

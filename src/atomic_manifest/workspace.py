@@ -14,6 +14,7 @@ import pyarrow as pa
 from atomic_manifest.commit.intent import ReadSet
 from atomic_manifest.data.filters import type_names
 from atomic_manifest.data.physical import physical_predicate
+from atomic_manifest.data.planning import pruner
 from atomic_manifest.data.rows import rows_except, rows_where, tally_where
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.actions import Add, Remove
@@ -23,7 +24,7 @@ from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.change import rows_in, union
 from atomic_manifest.ops.overwrite import partitions_of
 from atomic_manifest.ops.removal import check_may_remove, removes_of
-from atomic_manifest.ops.selection import records, select
+from atomic_manifest.ops.selection import Selection, records, select
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.staging import WriteRequest, stage
 
@@ -96,10 +97,8 @@ class Workspace:
         physical = self._physical(predicate)
         self._read.append(physical)
         current = self.current
-        files = current.files()
-        if not isinstance(predicate, Everything):
-            chosen = select(files, physical, self.types)
-            files = pa.concat_tables([chosen.whole, chosen.partly])
+        chosen = self._select(predicate, physical)
+        files = pa.concat_tables([chosen.whole, chosen.partly])
         return rows_where(self._handle.store, current, files, predicate, columns)
 
     def read_opaque(self, read: Callable[[Snapshot], pa.Table]) -> pa.Table:
@@ -158,7 +157,7 @@ class Workspace:
         physical = self._physical(predicate)
         self._read.append(physical)
         store, current = self._handle.store, self.current
-        chosen = select(current.files(), physical, self.types)
+        chosen = self._select(predicate, physical)
         tally = tally_where(store, current, chosen.partly, predicate)
         paths = chosen.partly["path"].to_pylist()
         left = [tally.rows[path] - tally.matching[path] for path in paths]
@@ -195,6 +194,14 @@ class Workspace:
     def _physical(self, predicate: Predicate) -> Predicate:
         snapshot = self.snapshot
         return physical_predicate(predicate, snapshot.schema, snapshot.column_mapping)
+
+    def _select(self, predicate: Predicate, physical: Predicate) -> Selection:
+        """The files that a predicate concerns; others are not read of the log."""
+        if isinstance(predicate, Everything):
+            files = self.current.files()
+            return Selection(files, files.slice(0, 0))
+        chooses = pruner(self.current, predicate)
+        return select(self.current.files(pruner=chooses), physical, self.types, chooses)
 
     def _rewrite(
         self, files: pa.Table, predicate: Predicate, request: WriteRequest

@@ -63,7 +63,7 @@ def to_dataset(
         Arrow cannot read as the table's.
     """
     expression = to_expression(filter, snapshot.schema)
-    parts = _parts(store, snapshot, filter, only)
+    parts = parts_of(store, snapshot, filter, only)
     if parts.special:
         return TableDataset(parts, expression)
     return parts.plain if expression is None else parts.plain.filter(expression)
@@ -80,7 +80,7 @@ def batches_by_file(
         only: Rows of `snapshot.files()`.
         columns: Names of top-level columns; the batches have one more, so that they have rows.
     """
-    parts = _parts(store, snapshot, None, only)
+    parts = parts_of(store, snapshot, None, only)
     for batch in parts.plain.to_batches(columns=[*columns, _FILE]):
         for path in pc.unique(batch.column(_FILE)).to_pylist():
             yield path, batch.filter(pc.equal(batch.column(_FILE), path))
@@ -88,7 +88,10 @@ def batches_by_file(
         yield file.path, batch.append_column(_FILE, pa.repeat(file.path, batch.num_rows))
 
 
-def _parts(store: ObjectStore, snapshot: Snapshot, filter: Filter, only: pa.Table | None) -> Parts:
+def parts_of(
+    store: ObjectStore, snapshot: Snapshot, filter: Filter, only: pa.Table | None = None
+) -> Parts:
+    """The files to read. Arguments as for `to_dataset`."""
     schema, mapping, version = snapshot.schema, snapshot.column_mapping, snapshot.version
     files = _files(snapshot, filter) if only is None else only.select(_COLUMNS)
     partitions = partitions_of(files, snapshot, to_expression(filter, schema))
@@ -117,6 +120,7 @@ def _parts(store: ObjectStore, snapshot: Snapshot, filter: Filter, only: pa.Tabl
         ds.FileSystemDataset(fragments, schema, parquet, filesystem),
         special,
         FileReader(store, filesystem, schema, mapping),
+        sizes,
     )
 
 

@@ -6,7 +6,8 @@ it. Inputs are told apart by what they are, pandas before the Arrow C interface,
 DataFrame's index in silence.
 
 Error semantics: an input of a type that cannot be read, or that Arrow cannot convert, raises
-`DataError` naming the type; an error of the input's own iterator comes through as it is.
+`DataError` naming the type, and the column if one is at fault; an error of the input's own iterator
+comes through as it is.
 """
 
 import sys
@@ -17,9 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from atomic_manifest.data.conform import batch_converter
+from atomic_manifest.data.frames import of_frame, of_mapping
 from atomic_manifest.errors import DataError
-
-_FRAME_ROWS = 1 << 20
 
 
 def open_source(
@@ -71,10 +71,12 @@ def _tabular(data: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader 
     """A reader over one input, or None if it is none that has a schema."""
     try:
         if _is_instance(data, "pandas", "DataFrame"):
-            return _of_frame(data, preserve_index=preserve_index)
+            return of_frame(data, preserve_index=preserve_index)
         return _of_arrow(data) or _of_interface(data)
-    except DataError:
-        raise
+    except DataError as error:
+        kind = type(data)
+        message = f"cannot read {kind.__module__}.{kind.__qualname__}: {error}"
+        raise DataError(message, **error.details) from error
     except (pa.ArrowException, TypeError, ValueError) as error:
         kind = type(data)
         raise DataError(f"cannot read {kind.__module__}.{kind.__qualname__}: {error}") from error
@@ -95,13 +97,22 @@ def _of_arrow(data: Any) -> pa.RecordBatchReader | None:
 
 
 def _of_interface(data: Any) -> pa.RecordBatchReader | None:
+    if _is_instance(data, "polars", "DataFrame"):
+        _check_polars(data)
     if hasattr(data, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(data)
     if hasattr(data, "__arrow_c_array__"):
         return _of_batch(pa.record_batch(data))
     if isinstance(data, Mapping):
-        return pa.table(dict(data)).to_reader()
+        return of_mapping(data)
     return None
+
+
+def _check_polars(frame: Any) -> None:
+    """Refuse columns of Python objects, of which Polars gives Arrow the addresses."""
+    for name, kind in frame.schema.items():
+        if kind == sys.modules["polars"].Object:
+            raise DataError(f"column {name!r} holds Python objects", column=name)
 
 
 def _is_instance(data: Any, module: str, name: str) -> bool:
@@ -113,29 +124,6 @@ def _is_instance(data: Any, module: str, name: str) -> bool:
 
 def _of_batch(batch: pa.RecordBatch) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(batch.schema, [batch])
-
-
-def _of_frame(frame: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader:
-    """Convert a DataFrame, a big one piece by piece so that there is never a second copy of it."""
-    if preserve_index is None:
-        named = [name is not None for name in frame.index.names]
-        if not all(named):
-            frame = frame.reset_index(
-                [level for level, keep in enumerate(named) if not keep], drop=True
-            )
-        if not any(named):
-            preserve_index = False
-    if len(frame) <= _FRAME_ROWS:
-        return pa.Table.from_pandas(frame, preserve_index=preserve_index).to_reader()
-    schema = pa.Schema.from_pandas(frame, preserve_index=preserve_index)
-    pieces = (
-        frame.iloc[start : start + _FRAME_ROWS] for start in range(0, len(frame), _FRAME_ROWS)
-    )
-    batches = (
-        pa.RecordBatch.from_pandas(piece, schema=schema, preserve_index=preserve_index)
-        for piece in pieces
-    )
-    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 def _element(item: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader:

@@ -21,6 +21,9 @@ from atomic_manifest.data.filters import columns_in
 from atomic_manifest.data.guarantees import possible
 from atomic_manifest.errors import UnsupportedByStore
 
+BATCH_ROWS = 1 << 17
+"""The most rows of a batch, by default."""
+
 _MESSAGE = (
     "this table has deletion vectors or mapped columns, which Arrow's own file fragments do not know; "
     "read it by scanner(), to_table() or to_batches()"
@@ -36,22 +39,53 @@ class Parts:
         plain: Those that Arrow reads right.
         special: The others.
         reader: Reads the others.
+        sizes: Bytes of all, by path.
     """
 
     schema: pa.Schema
     plain: ds.FileSystemDataset
     special: Sequence[DataFile]
     reader: FileReader
+    sizes: Mapping[str, int]
 
     def special_batches(
-        self, columns: Sequence[str], filter: pc.Expression | None
+        self,
+        columns: Sequence[str] | Mapping[str, pc.Expression] | None,
+        filter: pc.Expression | None,
+        batch_size: int = BATCH_ROWS,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of the special files, without those files that cannot hold rows of `filter`."""
+        """The rows of the special files, read as they are asked for.
+
+        Args:
+            columns: As for `pyarrow.dataset.Dataset.scanner`.
+            filter: Rows to give; files that cannot hold any are not read.
+            batch_size: The most rows of a batch.
+        """
         files = self.special
         if filter is not None:
             guarantees = [file.guarantee for file in files]
             files = [files[number] for number in possible(guarantees, self.schema, filter)]
-        return (batch for _, batch in self.reader.read(files, columns))
+        needed = self._needed(columns, filter)
+        schema = pa.schema([self.schema.field(name) for name in needed])
+        for _, batch in self.reader.read(files, needed):
+            for start in range(0, batch.num_rows, batch_size):
+                # A scanner a batch: one over all of them would run far ahead of its reader.
+                yield from ds.Scanner.from_batches(
+                    [batch.slice(start, batch_size)], schema=schema, columns=columns, filter=filter
+                ).to_batches()
+
+    def _needed(
+        self, columns: Sequence[str] | Mapping[str, pc.Expression] | None, filter: Any
+    ) -> list[str]:
+        """The top-level columns to read; at least one, for a batch without any has no length."""
+        schema = self.schema
+        if columns is None:
+            return list(schema.names)
+        expressions = list(columns.values()) if isinstance(columns, Mapping) else []
+        found = set() if isinstance(columns, Mapping) else set(columns)
+        for expression in expressions if filter is None else [*expressions, filter]:
+            found |= columns_in(expression, schema)
+        return [name for name in schema.names if name in found] or [schema.names[0]]
 
 
 class _Guard(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow ships no types
@@ -104,33 +138,12 @@ class TableDataset(ds.UnionDataset):  # type: ignore[misc]  # pyarrow ships no t
         parts, chosen = self._parts, _both(self._filter, filter)
         first = parts.plain.scanner(columns=columns, filter=chosen, **options)
         result = first.projected_schema
-        needed = self._needed(columns, chosen)
-        schema = pa.schema([parts.schema.field(name) for name in needed])
-        rest = ds.Scanner.from_batches(
-            parts.special_batches(needed, chosen),
-            schema=schema,
-            columns=columns,
-            filter=chosen,
-            **options,
-        )
+        rest = parts.special_batches(columns, chosen, options.get("batch_size", BATCH_ROWS))
         batches = (
             pa.RecordBatch.from_arrays(batch.columns, schema=result)
-            for batch in chain(first.to_batches(), rest.to_batches())
+            for batch in chain(first.to_batches(), rest)
         )
         return ds.Scanner.from_batches(batches, schema=result)
-
-    def _needed(
-        self, columns: Sequence[str] | Mapping[str, pc.Expression] | None, filter: Any
-    ) -> list[str]:
-        """The top-level columns to read; at least one, for a batch without any has no length."""
-        schema = self._parts.schema
-        if columns is None:
-            return list(schema.names)
-        expressions = list(columns.values()) if isinstance(columns, Mapping) else []
-        found = set() if isinstance(columns, Mapping) else set(columns)
-        for expression in expressions if filter is None else [*expressions, filter]:
-            found |= columns_in(expression, schema)
-        return [name for name in schema.names if name in found] or [schema.names[0]]
 
 
 def _both(one: pc.Expression | None, other: pc.Expression | None) -> pc.Expression | None:

@@ -1,0 +1,98 @@
+"""The rows of a snapshot as a stream that holds little, however large the table and slow its reader.
+
+Arrow's own scanner runs up to a gigabyte ahead of whoever reads it. Here a few pieces are read ahead:
+small files whole, of large ones a row group each.
+
+Invariants: pieces come in the log's order and are given in it; at most `_AHEAD` of them are in memory
+besides the one at hand, and no more files are open. A reader that is given up leaves no thread behind.
+
+Error semantics: as `reader.to_dataset`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from atomic_manifest.data.filters import Filter, to_expression
+from atomic_manifest.data.reader import parts_of
+from atomic_manifest.data.table_dataset import BATCH_ROWS, Parts
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.store.object_store import ObjectStore
+
+_WHOLE_BYTES = 16 << 20
+_AHEAD = 4
+
+
+def stream(
+    store: ObjectStore,
+    snapshot: Snapshot,
+    *,
+    columns: Sequence[str] | None = None,
+    filter: Filter = None,
+    batch_size: int = BATCH_ROWS,
+) -> pa.RecordBatchReader:
+    """Read a snapshot.
+
+    Args:
+        store: Rooted at the table.
+        snapshot: The version to read.
+        columns: Which, in which order; None for all.
+        filter: Rows to give; see `filters.Filter`.
+        batch_size: The most rows of a batch.
+
+    Raises:
+        InvalidFilter: `filter` does not fit the table.
+    """
+    expression = to_expression(filter, snapshot.schema)
+    parts = parts_of(store, snapshot, filter)
+    names = None if columns is None else list(columns)
+    schema = parts.plain.scanner(columns=names).projected_schema
+    batches = _batches(parts, names, expression, batch_size)
+    fitting = (
+        pa.RecordBatch.from_arrays(batch.columns, schema=schema) if names != [] else batch
+        for batch in batches
+        if batch.num_rows
+    )
+    return pa.RecordBatchReader.from_batches(schema, fitting)
+
+
+def _batches(
+    parts: Parts, columns: list[str] | None, filter: pc.Expression | None, batch_size: int
+) -> Iterator[pa.RecordBatch]:
+    def read(piece: ds.Fragment) -> list[pa.RecordBatch]:
+        found = piece.to_batches(
+            schema=parts.schema, columns=columns, filter=filter, batch_size=batch_size
+        )
+        return list(found)
+
+    for batches in _ahead(read, _pieces(parts, filter)):
+        yield from batches
+    yield from parts.special_batches(columns, filter, batch_size)
+
+
+def _pieces(parts: Parts, filter: pc.Expression | None) -> Iterator[ds.Fragment]:
+    for fragment in parts.plain.get_fragments(filter):
+        if parts.sizes[fragment.path] <= _WHOLE_BYTES:
+            yield fragment
+        else:
+            yield from fragment.split_by_row_group(filter)
+
+
+def _ahead(
+    read: Callable[[ds.Fragment], list[pa.RecordBatch]], pieces: Iterator[ds.Fragment]
+) -> Iterator[list[pa.RecordBatch]]:
+    waiting: deque[Future[list[pa.RecordBatch]]] = deque()
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        try:
+            for piece in pieces:
+                waiting.append(pool.submit(read, piece))
+                if len(waiting) >= _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

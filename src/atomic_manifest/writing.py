@@ -1,0 +1,270 @@
+"""What a handle does to its table: the writing half of `Table`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import pyarrow as pa
+
+from atomic_manifest.commit.result import CommitResult
+from atomic_manifest.data.filters import Filter
+from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.source import open_source
+from atomic_manifest.errors import DataError
+from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.ops.append import Append, with_new_columns
+from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
+from atomic_manifest.ops.staged import Staged
+from atomic_manifest.progress import watch
+from atomic_manifest.reading import Reading
+from atomic_manifest.rerun import RunResult, delete, overwrite_where, run
+from atomic_manifest.staging import WriteRequest, checked_txn, stage, write_request
+from atomic_manifest.transaction import Partitions, Transaction, check_scope
+
+SchemaMode: TypeAlias = Literal["merge"]
+T = TypeVar("T")
+
+
+class Writing(Reading):
+    """See `Table`."""
+
+    def append(
+        self,
+        data: Any,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+        options: WriteOptions | None = None,
+        preserve_index: bool | None = None,
+        coerce_timestamps: bool = False,
+        schema_mode: SchemaMode | None = None,
+        callback: Any = None,
+        progress: bool = False,
+    ) -> CommitResult:
+        """Add rows. From an open handle: one PUT for the data, one for the log entry.
+
+        Args:
+            data: An Arrow table, batch, reader, dataset or scanner; anything with
+                `__arrow_c_stream__` or `__arrow_c_array__`; a pandas frame; an iterable of these. Streams
+                are never held whole. Columns go by name; missing nullable ones become null.
+            txn: (application id, version). If the table already records this version of the
+                application, or a later one, nothing is written and the result says
+                `already_committed`.
+            commit_info: Fields to keep with the commit, for `history()`.
+            options: Parquet and file layout.
+            preserve_index: Whether to write a pandas index, as in `pyarrow.Table.from_pandas`; an
+                unnamed index is only written if True.
+            coerce_timestamps: Truncate timestamps finer than microseconds instead of refusing them.
+            schema_mode: `"merge"` adds the columns that the table lacks, nested ones too, in the same
+                commit; older rows have null there. By default they are an error.
+            callback: Told how far the upload is, as those of fsspec: rows by `set_size` (if the input
+                tells) and `relative_update`, bytes by the child that `branched` gives. It may raise to
+                stop the write; once the commit begins it is not called any more.
+            progress: Draw a bar of that on the terminal, with rich.
+
+        Raises:
+            SchemaMismatch, NullsInColumn, DataError: The data does not fit. Without `txn`, data
+                without rows is refused too.
+            UnsupportedTableFeature: A new column needs a feature that the table has not turned on.
+            CommitConflict: The table's schema or rules were changed meanwhile.
+            CommitContended: Too many lost races; not in the log.
+            CommitOutcomeUnknown: The store did not answer; `resolve` tells later.
+        """
+        watcher = watch(callback, progress=progress, data=data)
+        request = write_request(
+            txn, commit_info, options, coerce_timestamps=coerce_timestamps, watch=watcher
+        )
+        if schema_mode not in (None, "merge"):
+            raise DataError(f'schema_mode is "merge" or None, got {schema_mode!r}')
+        snapshot = self._handle.writable()
+        if (done := self._handle.recorded(txn)) is not None:
+            return done
+        schema = None
+        if schema_mode == "merge":
+            data = open_source(data, preserve_index=preserve_index)
+            schema = with_new_columns(snapshot, data.schema)
+        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+        staged = self._stage(reader, request, snapshot, schema=schema)
+        if not staged.adds and txn is None:
+            raise DataError("no rows to append")
+        return self._handle.commit(Append(staged, schema), snapshot, staged)
+
+    def overwrite(
+        self,
+        data: Any,
+        *,
+        where: Filter = None,
+        partitions: Partitions | None = None,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+        options: WriteOptions | None = None,
+        preserve_index: bool | None = None,
+        coerce_timestamps: bool = False,
+        callback: Any = None,
+        progress: bool = False,
+    ) -> CommitResult:
+        """Replace rows in one commit: all of them, or those that `where` or `partitions` name.
+
+        Of an overwrite and a concurrent append, either may come last in the log, and the table is what
+        that order gives: an overwrite never fails because of rows it replaces. It takes its effect again
+        on what the others left, and uploads `data` once.
+
+        Args:
+            data: As for `append`. Without rows it only removes.
+            where: Replace the rows for which this is TRUE, as for `delete`. All of `data` must match.
+            partitions: `"dynamic"` replaces the partitions that `data` has rows of, and no others.
+            txn: As for `append`.
+            commit_info: As for `append`.
+            options: As for `append`.
+            preserve_index: As for `append`.
+            coerce_timestamps: As for `append`.
+            callback: As for `append`; with `where`, of rows that are written again too.
+            progress: As for `append`.
+
+        Raises:
+            TableIsAppendOnly: The table forbids removing rows.
+            InvalidFilter: As for `delete`.
+            DataError: As for `append`; or rows that do not match `where`.
+            CommitError: As for `append`.
+        """
+        # With `where`, rows of the table are written again, nobody knows how many.
+        watcher = watch(callback, progress=progress, data=data if where is None else None)
+        request = write_request(
+            txn, commit_info, options, coerce_timestamps=coerce_timestamps, watch=watcher
+        )
+        snapshot = self._handle.writable()
+        check_scope(where, partitions, snapshot.partition_columns)
+        if (done := self._handle.recorded(txn)) is not None:
+            return done
+        if where is not None:
+            reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+            return overwrite_where(self._handle, reader, where, request)
+        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+        staged = self._stage(reader, request, snapshot)
+        if partitions is not None and not staged.adds and txn is None:
+            raise DataError("no rows, and so no partition to overwrite")
+        plan = Overwrite(staged) if partitions is None else replacing_partitions(staged)
+        return self._handle.commit(plan, snapshot, staged)
+
+    def delete(
+        self,
+        where: Filter,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+        options: WriteOptions | None = None,
+        callback: Any = None,
+        progress: bool = False,
+    ) -> CommitResult:
+        """Delete the rows for which `where` is TRUE; those for which it is NULL stay.
+
+        Files of which all rows match, by their partition or statistics, are removed unread. Files that
+        hold other rows too are written again without the matching ones. If no row matches, not in the
+        latest version either, nothing is committed and the result names the version. On a conflict the
+        rows are looked for again in the latest version, a bounded number of times.
+
+        Args:
+            where: Text such as `"day = '2026-01-01' AND trips < 10"`, or tuples as in
+                `pyarrow.parquet.read_table`. `"true"` is every row.
+            txn: As for `append`.
+            commit_info: As for `append`.
+            options: Layout of the files that are written again.
+            callback: As for `append`, of the rows that are written again.
+            progress: As for `append`.
+
+        Returns:
+            The commit; `rows_deleted` says how many.
+
+        Raises:
+            TableIsAppendOnly: The table forbids removing rows.
+            InvalidFilter: It does not fit the table, or is an Arrow expression.
+            CommitError: As for `append`.
+        """
+        watcher = watch(callback, progress=progress)
+        request = write_request(txn, commit_info, options, coerce_timestamps=False, watch=watcher)
+        return delete(self._handle, where, request)
+
+    def transaction(
+        self,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+    ) -> Transaction:
+        """Read and write in one commit, for one `with` block.
+
+        As in:
+
+            with table.transaction() as tx:
+                left = tx.read(filter="item = 7")["stock"].to_pylist()
+                tx.overwrite({"item": [7], "stock": [left[0] - 1]}, where="item = 7")
+
+        The commit is made when the block ends, and refused if what was read has changed meanwhile; `run`
+        tries again by itself. An error in the block commits nothing.
+
+        Args:
+            txn: As for `append`; `tx.already_committed` tells whether the table records it.
+            commit_info: As for `append`.
+
+        Raises:
+            CommitConflict: At the end of the block: a concurrent commit changed what was read.
+            CommitError: At the end of the block, as for `append`.
+        """
+        return Transaction(self._handle, txn=checked_txn(txn), commit_info=commit_info)
+
+    def run(
+        self,
+        body: Callable[[Transaction], T],
+        attempts: int = 10,
+        *,
+        txn: tuple[str, int] | None = None,
+        commit_info: Mapping[str, Any] | None = None,
+    ) -> RunResult[T]:
+        """Call `body` with a transaction and commit it; on a conflict, again with a new one.
+
+        Each transaction sees the latest version after a conflict. `body` may be called several times
+        and should have no effects besides the transaction.
+
+        Args:
+            body: Takes the `Transaction`.
+            attempts: How often to call it at most.
+            txn: As for `append`; if the table records it, `body` is not called.
+            commit_info: As for `append`.
+
+        Returns:
+            What `body` returned at last, and the commit.
+
+        Raises:
+            CommitConflict, CommitContended: Of the last attempt.
+            CommitOutcomeUnknown: At once: the attempt may be in the log.
+            Exception: What `body` raises; nothing of it is committed.
+        """
+        return run(
+            self._handle, body, attempts=attempts, txn=checked_txn(txn), commit_info=commit_info
+        )
+
+    def _reader(
+        self, data: Any, request: WriteRequest, snapshot: Snapshot, *, preserve_index: bool | None
+    ) -> pa.RecordBatchReader:
+        return open_source(
+            data,
+            schema=snapshot.schema,
+            preserve_index=preserve_index,
+            coerce_timestamps=request.coerce_timestamps,
+        )
+
+    def _stage(
+        self,
+        reader: pa.RecordBatchReader,
+        request: WriteRequest,
+        snapshot: Snapshot,
+        *,
+        schema: pa.Schema | None = None,
+    ) -> Staged:
+        return stage(
+            self._handle.store,
+            self._handle.env,
+            reader,
+            schema=snapshot.schema if schema is None else schema,
+            partition_by=snapshot.partition_columns,
+            request=request,
+            mapping=snapshot.column_mapping,
+        )
