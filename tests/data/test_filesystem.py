@@ -1,8 +1,13 @@
+import subprocess
+import sys
+import threading
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
+from atomic_manifest.data import filesystem
 from atomic_manifest.data.filesystem import WHOLE_BYTES, StoreFile, to_filesystem
 from atomic_manifest.errors import NotFound, UnsupportedByStore
 from atomic_manifest.store.local import LocalDriver
@@ -141,3 +146,25 @@ def test_a_local_store_is_read_natively(tmp_path) -> None:
     filesystem = to_filesystem(store)
     assert isinstance(filesystem, fs.SubTreeFileSystem)
     assert filesystem.open_input_file("p=x%2Fy/f").read() == b"data"
+
+
+def test_the_end_of_a_process_waits_until_arrow_lets_go_of_its_files(store):
+    held = [StoreFile(store, "a", 1)]
+    assert held[0] in filesystem._open
+    wait = threading.Thread(target=filesystem.wait_for_files)
+    wait.start()
+    held.clear()
+    wait.join()
+    assert not filesystem._open
+
+
+def test_a_process_that_ends_right_after_a_read_ends_well():
+    code = (
+        "import pandas, atomic_manifest as am\n"
+        "for number in range(5):\n"
+        "    url = f'memory://{number}'\n"
+        "    for _ in range(2):\n"
+        "        am.append(url, pandas.DataFrame({'x': [1, 2]}))\n"
+        "    am.Table.open(url).to_arrow()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -244,3 +244,11 @@ def test_types_of_polars_and_pandas_arrive_as_they_are() -> None:
     read = open_source(polars)
     assert read.schema.field("t").type == pa.timestamp("us", "UTC")
     assert read.read_all().to_pylist() == [{"t": moment, "s": "x", "l": [1]}]
+
+
+def test_objects_of_polars_are_refused_for_arrow_gets_only_their_addresses() -> None:
+    frame = pl.DataFrame({"fine": [1], "x": pl.Series([object()], dtype=pl.Object)})
+    for data in (frame, [frame]):
+        with pytest.raises(DataError, match="column 'x'") as caught:
+            open_source(data)
+        assert caught.value.column == "x"

@@ -38,6 +38,8 @@ def test_the_signature_is_pyarrow_s_own_and_more():
         assert mine[name].kind == parameter.kind, name
     assert set(mine) - set(inspect.signature(ds.write_dataset).parameters) == {
         "storage_options",
+        "callback",
+        "progress",
         "env",
     }
 

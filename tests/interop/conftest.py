@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -20,15 +22,22 @@ def read_polars(path: str) -> pa.Table:
     return pl.scan_delta(path).collect().to_arrow()
 
 
-def read_duckdb(path: str) -> pa.Table:
+@cache
+def duckdb_connection() -> Any:
+    """One for the whole run: loading the extension takes longer than most queries."""
     duckdb = pytest.importorskip("duckdb")
     extensions = pytest.importorskip("duckdb_extensions")
     extensions.import_extension("delta")
-    with duckdb.connect() as connection:
-        connection.execute("load delta")
-        connection.execute("set timezone = 'UTC'")
-        result = connection.execute("select * from delta_scan(?)", [path])
-        return result.to_arrow_table()
+    connection = duckdb.connect()
+    connection.execute("load delta")
+    connection.execute("set timezone = 'UTC'")
+    return connection
+
+
+def read_duckdb(path: str) -> pa.Table:
+    with duckdb_connection().cursor() as cursor:
+        cursor.execute("set timezone = 'UTC'")
+        return cursor.execute("select * from delta_scan(?)", [path]).to_arrow_table()
 
 
 ENGINES: dict[str, Callable[[str], pa.Table]] = {

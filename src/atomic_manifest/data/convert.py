@@ -22,6 +22,7 @@ from pyarrow import types
 
 from atomic_manifest.data.casting import is_list, is_lossless
 from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
+from atomic_manifest.log.schema import meaning
 
 Convert: TypeAlias = Callable[[pa.Array], pa.Array]
 _Compile: TypeAlias = Callable[[pa.DataType, pa.DataType, str], Convert]
@@ -42,7 +43,9 @@ def converter(
     Raises:
         SchemaMismatch: Values of `source` need not fit `target`.
     """
-    if source == target and not _has_required_fields(target):
+    if source == target and types.is_decimal(target):
+        return partial(_validated, path=path)
+    if source == target and not _has_required_fields(target) and not _holds_decimals(target):
         return _same
     if types.is_null(source):
         return lambda array: pa.nulls(len(array), target)
@@ -62,9 +65,9 @@ def _nested(
     """The conversion of a type made of other types; None for leaves and for unlike types."""
     if types.is_dictionary(source) or types.is_run_end_encoded(source):
         return _decoded(compile_, source, target, path)
-    if isinstance(source, pa.BaseExtensionType):
-        inner = compile_(source.storage_type, target, path)
-        return lambda array: inner(array.storage)
+    if isinstance(source, pa.BaseExtensionType) and (meant := meaning(source)) is not None:
+        inner = compile_(meant, target, path)
+        return lambda array: inner(array.storage.cast(meant))
     if types.is_struct(source) and types.is_struct(target):
         return _struct(compile_, source, target, path)
     if is_list(source) and types.is_list(target):
@@ -119,6 +122,15 @@ def _same(array: pa.Array) -> pa.Array:
     return array
 
 
+def _validated(array: pa.Array, path: str) -> pa.Array:
+    """The same array, if it holds what its type says: some give more digits than they declare."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"column {path!r}: {error}", column=path) from error
+    return array
+
+
 def _cast(array: pa.Array, target: pa.DataType, path: str) -> pa.Array:
     try:
         return pc.cast(array, target)
@@ -136,14 +148,28 @@ def _has_required_fields(kind: pa.DataType) -> bool:
     return any(not field.nullable or _has_required_fields(field.type) for field in fields)
 
 
+def _holds_decimals(kind: pa.DataType) -> bool:
+    """Whether a type is a decimal or made of some."""
+    if types.is_map(kind):
+        return _holds_decimals(kind.key_type) or _holds_decimals(kind.item_type)
+    inner = (kind.field(index).type for index in range(kind.num_fields))
+    return bool(types.is_decimal(kind)) or any(map(_holds_decimals, inner))
+
+
 def _decoded(compile_: _Compile, source: pa.DataType, target: pa.DataType, path: str) -> Convert:
-    if types.is_run_end_encoded(source):
-        plain = compile_(source.value_type, target, path)
-        return lambda array: plain(pc.run_end_decode(array))
     held = _takeable(source.value_type)
     inner = compile_(held, target, path)
-    # Only the values in use are converted: a dictionary may hold more, and bad ones.
+    # Only the values in use are converted: there may be more, and bad ones.
+    if types.is_run_end_encoded(source):
+        return lambda array: inner(array.values.cast(held).take(_runs(array)))
     return lambda array: inner(array.dictionary.cast(held).take(array.indices))
+
+
+def _runs(array: pa.RunEndEncodedArray) -> pa.Array:
+    """Which of the values each row has: Arrow decodes runs of numbers, but not of views or dictionaries."""
+    numbers = pa.array(range(len(array.values)), pa.int32())
+    runs = pa.RunEndEncodedArray.from_arrays(array.run_ends, numbers)
+    return pc.run_end_decode(runs.slice(array.offset, len(array)))
 
 
 def _takeable(kind: pa.DataType) -> pa.DataType:

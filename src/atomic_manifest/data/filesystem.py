@@ -4,10 +4,16 @@ Invariants: a file is opened without a request where its size is known. A small 
 its first read; of a larger one every read is one ranged GET, and the tail that a Parquet footer needs
 is kept. Writing through it raises.
 
+Threads of Arrow's may let go of a file after its reader has all rows. A process that ends meanwhile would
+be aborted, for such a thread cannot enter Python any more: so its end waits for them, a second at most.
+
 Error semantics: the store's own errors come through, among them `NotFound`, a `FileNotFoundError`.
 """
 
+import atexit
 import io
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -22,6 +28,8 @@ WHOLE_BYTES = 256 << 10
 """Files up to this size are read by one request: cheaper than footer, then columns."""
 
 _TAIL_BYTES = 64 << 10
+_PAUSE_SECONDS = 0.005
+_MOST_PAUSES = 200
 
 
 def to_filesystem(store: ObjectStore, *, sizes: Mapping[str, int] | None = None) -> fs.FileSystem:
@@ -55,6 +63,7 @@ class StoreFile(io.RawIOBase):
         self._position = 0
         self._kept = b""
         self._kept_from = size
+        _open.add(self)
 
     def readable(self) -> bool:
         """True."""
@@ -98,6 +107,19 @@ class StoreFile(io.RawIOBase):
             self._kept_from = 0 if whole else max(0, min(start, self._size - _TAIL_BYTES))
             self._kept = self._store.get(self._path, range=(self._kept_from, self._size)).data
         return self._kept[start - self._kept_from : end - self._kept_from]
+
+
+_open: weakref.WeakSet[StoreFile] = weakref.WeakSet()
+
+
+@atexit.register
+def wait_for_files() -> None:
+    """Wait until nobody reads a file any more, a second at most. See the module."""
+    never = threading.Event()
+    for _ in range(_MOST_PAUSES):
+        if not _open:
+            return
+        never.wait(_PAUSE_SECONDS)
 
 
 class StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow ships no types

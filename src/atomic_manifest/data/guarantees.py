@@ -1,9 +1,10 @@
 """What the log guarantees of the rows of a file, as Arrow expressions that datasets prune by.
 
-Invariants: a guarantee holds for every row of its file. Of floats only partition values are guaranteed,
-for Arrow forgets NaN where it reasons about bounds. Of fields of structs nothing is. Making a guarantee
-takes Python for each file and column, so a table with too many of them has those of partitions only:
-there it takes a filter that is given to us to prune by statistics.
+Invariants: a guarantee holds for every row of its file: that a column is one value, lies between two, or
+is null. Of floats only partition values are guaranteed, for Arrow forgets NaN where it reasons about
+bounds. Of fields of structs nothing is. Making a guarantee takes Python for each file and column, so a
+table with too many of them has those of partitions only: there it takes a filter that is given to us to
+prune by statistics.
 
 Error semantics: `CorruptLog` for a partition value that is not of its column's type.
 """
@@ -132,23 +133,32 @@ def _add(
     found: list[pc.Expression], field: pc.Expression, known: ColumnBounds, type_: pa.DataType
 ) -> None:
     """Add what is known of a column to what is guaranteed of each file."""
-    if known.low is None or known.high is None:
-        return
+    count = len(found)
     try:
-        low, high = _back(known.low, type_), _back(known.high, type_)
+        low, high = (_back(each, type_, count) for each in (known.low, known.high))
     except pa.ArrowException:
-        return
-    for number, (least, most, nulls) in enumerate(
-        zip(low, high, known.nulls.to_pylist(), strict=True)
-    ):
-        for limit, holds in ((least, pc.greater_equal), (most, pc.less_equal)):
-            if limit.is_valid:
-                bound = holds(field, limit)
-                found[number] &= bound | field.is_null() if nulls else bound
+        low = high = pa.nulls(count, type_)
+    rows = zip(low, high, known.nulls.to_pylist(), known.values.to_pylist(), strict=True)
+    for number, (least, most, nulls, values) in enumerate(rows):
+        if not values:
+            found[number] &= field.is_null()
+            continue
+        for bound in _bounds(field, least, most):
+            found[number] &= bound | field.is_null() if nulls else bound
 
 
-def _back(values: Any, type_: pa.DataType) -> Any:
-    """Bounds in the type of the column."""
+def _bounds(field: pc.Expression, least: pa.Scalar, most: pa.Scalar) -> list[pc.Expression]:
+    if least.is_valid and least == most:
+        # Arrow does not see that both bounds together leave no room for another value.
+        return [field == least]
+    limits = ((least, pc.greater_equal), (most, pc.less_equal))
+    return [holds(field, limit) for limit, holds in limits if limit.is_valid]
+
+
+def _back(values: Any, type_: pa.DataType, count: int) -> Any:
+    """Bounds in the type of the column; nulls if there are none."""
+    if values is None:
+        return pa.nulls(count, type_)
     if pa.types.is_timestamp(type_):
         return values.cast(pa.int64()).cast(pa.timestamp("us")).cast(type_)
     return values.cast(type_)

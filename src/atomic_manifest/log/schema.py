@@ -86,6 +86,8 @@ _LISTS = frozenset(
     }
 )
 _WRAPPED_VALUE = frozenset({pa.lib.Type_DICTIONARY, pa.lib.Type_RUN_END_ENCODED})
+# What their values are stored as is not what they say: of a period, a count of a unit not stored.
+_HOLLOW = frozenset({"pandas.period", "pandas.interval"})
 
 
 @lru_cache(maxsize=64)
@@ -215,8 +217,8 @@ def _field_node(field: pa.Field, path: _Path, problems: _Problems) -> dict[str, 
 
 
 def _type_node(type_: pa.DataType, path: _Path, problems: _Problems) -> Any:
-    if isinstance(type_, pa.BaseExtensionType):
-        return _type_node(type_.storage_type, path, problems)
+    if isinstance(type_, pa.BaseExtensionType) and (meant := meaning(type_)) is not None:
+        return _type_node(meant, path, problems)
     if type_.id in _WRAPPED_VALUE:
         return _type_node(type_.value_type, path, problems)
     if (name := _primitive_name(type_)) is not None:
@@ -289,6 +291,13 @@ def _raise_if(problems: _Problems) -> None:
             f"not a schema a Delta table can have: {listed}",
             columns=tuple(dict.fromkeys(name for name, _ in problems)),
         )
+
+
+def meaning(type_: pa.BaseExtensionType) -> pa.DataType | None:
+    """The plain type that an extension type's values are of; None if they are of none."""
+    if isinstance(type_, pa.Bool8Type):
+        return pa.bool_()
+    return None if type_.extension_name in _HOLLOW else type_.storage_type
 
 
 def is_variant(type_: pa.DataType) -> bool:
