@@ -35,7 +35,7 @@ class Scenario:
         arguments: Of the source.
         writers: Who takes part.
         partition_by: Partition columns.
-        on_s3: Whether tables are on the S3 service.
+        on_s3: Whether tables are on a SeaweedFS, and not on local disk.
         appends: Commits that the rows are split into.
     """
 
@@ -50,40 +50,40 @@ class Scenario:
 
 SCENARIOS = {
     "file": Scenario(
-        "1 GB, not partitioned, on local disk",
+        "1 GB, not partitioned",
         "trips",
         {"megabytes": 1000},
         (OURS, "pyarrow.dataset", "pyarrow.fs", "deltalake"),
     ),
     "upload": Scenario(
-        "250 MB, not partitioned, on SeaweedFS",
+        "250 MB, not partitioned",
         "trips",
         {"megabytes": 250},
         (OURS, "pyarrow.fs", "pyarrow.dataset", "s3fs", "deltalake"),
         on_s3=True,
     ),
     "appends": Scenario(
-        "200 appends of 1,000 rows, on local disk",
+        "200 appends of 1,000 rows",
         "wide",
         {"columns": 8, "rows": 200_000},
         (OURS, "deltalake"),
         appends=200,
     ),
     "partitions": Scenario(
-        "250 MB in 1,000 partitions in random order, on local disk",
+        "250 MB in 1,000 partitions in random order",
         "trips",
         {"megabytes": 250, "partitions": 1000},
         (OURS, "pyarrow.dataset", "deltalake"),
         partition_by=("zone",),
     ),
     "wide": Scenario(
-        "2,000 columns, 20,000 rows, on local disk",
+        "2,000 columns, 20,000 rows",
         "wide",
         {"columns": 2000, "rows": 20_000},
         (OURS, "pyarrow.dataset", "deltalake"),
     ),
     "stream": Scenario(
-        "5 GB from a reader, on local disk",
+        "5 GB from a reader",
         "stream",
         {"megabytes": 5000},
         (OURS, "pyarrow.dataset", "deltalake"),
@@ -154,7 +154,8 @@ def compare(scenario: Scenario, rounds: int) -> Figures:
 
 def report(figures: Figures) -> Table:
     """The figures as a table to print."""
-    table = Table("", title=figures.scenario.title)
+    place = "SeaweedFS" if figures.scenario.on_s3 else "local disk"
+    table = Table("", title=f"{figures.scenario.title}, on {place}")
     for heading in ("s", "spread", "cpu s", "peak MB", "MB/s"):
         table.add_column(heading, justify="right")
     for writer, rounds in figures.taken.items():
@@ -179,6 +180,7 @@ def main(
     only: Annotated[str, typer.Option(help=f"Some of {','.join(SCENARIOS)}.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Writes of each contestant.")] = 3,
     megabytes: Annotated[int, typer.Option(min=0, help="Another size of the input.")] = 0,
+    s3: Annotated[bool, typer.Option("--s3", help="All on SeaweedFS.")] = False,  # noqa: FBT002 - a flag
     json_path: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
 ) -> None:
     """Measure writing: throughput, processor time and memory, beside other libraries."""
@@ -191,12 +193,14 @@ def main(
         if megabytes and "megabytes" in scenario.arguments:
             arguments = scenario.arguments | {"megabytes": megabytes}
             scenario = replace(scenario, arguments=arguments, title=f"{name}: {megabytes} MB")
+        scenario = replace(scenario, on_s3=scenario.on_s3 or s3)
         figures = compare(scenario, rounds)
         console.print(report(figures))
         for writer, ratio in figures.ratios().items():
             console.print(f"{OURS} is {ratio:.2f} times as fast as {writer}")
         results[name] = {
             "title": scenario.title,
+            "on_s3": scenario.on_s3,
             "ratios": figures.ratios(),
             "taken": {
                 writer: [asdict(each) for each in rounds_]

@@ -31,6 +31,7 @@ def deltalake(data: Any, url: str, partition_by: list[str], endpoint: S3Endpoint
     write_deltalake(
         url,
         data,
+        mode="append",
         partition_by=partition_by or None,
         writer_properties=WriterProperties(
             compression="ZSTD", compression_level=1, max_row_group_size=ROWS_PER_GROUP

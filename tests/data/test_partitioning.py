@@ -26,7 +26,7 @@ def test_every_row_is_in_the_one_part_of_its_values(keys: list[tuple]) -> None:
         [*arrays, pa.array(range(len(keys)))], names=["s", "i", "f", "row"]
     )
     seen: dict[int, tuple] = {}
-    for values, part in split(batch, ["s", "i", "f"]):
+    for values, part in split(pa.Table.from_batches([batch]), ["s", "i", "f"], batch.schema.names):
         rows = part["row"].to_pylist()
         assert rows == sorted(rows)
         assert part.select(["s", "i"]).equals(batch.take(part["row"]).select(["s", "i"]))
@@ -56,24 +56,46 @@ def test_every_row_is_in_the_one_part_of_its_values(keys: list[tuple]) -> None:
     ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
 )
 def test_values_are_given_as_the_log_writes_them(array: pa.Array, texts: list) -> None:
-    parts = split(pa.record_batch({"p": array}), ["p"])
+    parts = split(pa.table({"p": array}), ["p"], ["p"])
     assert [values for values, _ in parts] == [(text,) for text in texts]
 
 
-def test_parts_do_not_hold_each_others_memory() -> None:
-    batch = pa.record_batch({"p": ["b"] * 10_000 + ["a"], "x": range(10_001)})
-    (_, large), (_, small) = split(batch, ["p"])
-    assert (large.num_rows, small.num_rows) == (10_000, 1)
-    assert small.get_total_buffer_size() < 1000
-    ((_, whole),) = split(large, ["p"])
-    assert whole["x"].buffers()[1].address == large["x"].buffers()[1].address
+def address(part: pa.RecordBatch) -> int:
+    return part["x"].buffers()[1].address  # type: ignore[no-any-return]
 
 
-def test_without_partition_columns_there_is_one_part() -> None:
-    batch = pa.record_batch({"x": [1, 2]})
-    assert [(values, part.num_rows) for values, part in split(batch, [])] == [((), 2)]
-    assert list(split(batch.slice(0, 0), [])) == []
-    assert list(split(batch.slice(0, 0), ["x"])) == []
+def test_rows_that_are_clustered_already_are_not_copied() -> None:
+    table = pa.table({"p": ["b", "b", "a", "c", "c"], "x": range(5)})
+    parts = list(split(table, ["p"], ["x"]))
+    assert [(values, part["x"].to_pylist()) for values, part in parts] == [
+        (("b",), [0, 1]),
+        (("a",), [2]),
+        (("c",), [3, 4]),
+    ]
+    assert {address(part) for _, part in parts} == {table["x"].chunk(0).buffers()[1].address}
+
+
+def test_scattered_rows_are_copied_once() -> None:
+    table = pa.table({"p": ["b", "a", "b", "a"], "x": range(4)})
+    parts = list(split(table, ["p"], ["x"]))
+    assert [part["x"].to_pylist() for _, part in parts] == [[0, 2], [1, 3]]
+    (copy,) = {address(part) for _, part in parts}
+    assert copy != table["x"].chunk(0).buffers()[1].address
+
+
+def test_many_rows_are_copied_by_threads_to_the_same_result() -> None:
+    rows = 1 << 19
+    table = pa.table({"p": [n % 3 for n in range(9)] * (rows // 9), "x": range(rows // 9 * 9)})
+    found = {values: part["x"] for values, part in split(table, ["p"], ["p", "x"])}
+    for (value,), numbers in found.items():
+        assert numbers.equals(pa.array(range(int(value or 0), rows // 9 * 9, 3)))
+
+
+def test_a_part_may_come_in_pieces_and_no_rows_make_no_part() -> None:
+    table = pa.concat_tables([pa.table({"p": [1], "x": [1]}), pa.table({"p": [1, 2], "x": [2, 3]})])
+    parts = [(values, part["x"].to_pylist()) for values, part in split(table, ["p"], ["x"])]
+    assert parts == [(("1",), [1]), (("1",), [2]), (("2",), [3])]
+    assert list(split(table.slice(0, 0), ["p"], ["x"])) == []
 
 
 @pytest.mark.parametrize(
@@ -83,4 +105,4 @@ def test_without_partition_columns_there_is_one_part() -> None:
 )
 def test_a_value_the_log_cannot_hold_is_refused_by_column(array: pa.Array) -> None:
     with pytest.raises(DataError, match="'p'"):
-        list(split(pa.record_batch({"p": array}), ["p"]))
+        list(split(pa.table({"p": array}), ["p"], []))

@@ -17,11 +17,9 @@ from atomic_manifest.testing.env import FakeEnv
 SCHEMA = pa.schema([("a", pa.int64()), ("t", pa.timestamp("us", "UTC"))])
 
 
-def batch(rows: int, start: int = 0) -> pa.RecordBatch:
-    numbers = pa.array(range(start, start + rows), pa.int64())
-    return pa.RecordBatch.from_arrays(
-        [numbers, numbers.cast(SCHEMA.field("t").type)], schema=SCHEMA
-    )
+def rows(count: int, start: int = 0) -> pa.Table:
+    numbers = pa.array(range(start, start + count), pa.int64())
+    return pa.Table.from_arrays([numbers, numbers.cast(SCHEMA.field("t").type)], schema=SCHEMA)
 
 
 def file_of(store: ObjectStore, path: str) -> pq.ParquetFile:
@@ -30,8 +28,8 @@ def file_of(store: ObjectStore, path: str) -> pq.ParquetFile:
 
 def test_rows_come_back_from_one_put(store: ObjectStore, driver: CountingDriver) -> None:
     sink = ParquetSink(store, "a/x.parquet", SCHEMA, options=WriteOptions())
-    sink.write(batch(10))
-    sink.write(batch(5, 10))
+    sink.write(rows(10))
+    sink.write(rows(5, 10))
     assert not driver.requests
     written = sink.close()
     assert [(r.method, r.path) for r in driver.requests] == [("put", "a/x.parquet")]
@@ -45,7 +43,7 @@ def test_rows_come_back_from_one_put(store: ObjectStore, driver: CountingDriver)
 
 def test_timestamps_are_stored_as_adjusted_microseconds(store: ObjectStore) -> None:
     sink = ParquetSink(store, "x", SCHEMA, options=WriteOptions())
-    sink.write(batch(1))
+    sink.write(rows(1))
     column = sink.close().footer.schema.column(1)
     assert column.physical_type == "INT64"
     assert '"isAdjustedToUTC": true, "timeUnit": "microseconds"' in column.logical_type.to_json()[
@@ -53,26 +51,17 @@ def test_timestamps_are_stored_as_adjusted_microseconds(store: ObjectStore) -> N
     ] or ("isAdjustedToUTC=true, timeUnit=microseconds" in str(column.logical_type))
 
 
-def test_small_batches_share_row_groups_of_the_asked_size(store: ObjectStore) -> None:
+def test_each_write_is_a_row_group_unless_it_is_too_large(store: ObjectStore) -> None:
     sink = ParquetSink(store, "x", SCHEMA, options=WriteOptions(max_rows_per_group=100))
-    for start in range(0, 250, 10):
-        sink.write(batch(10, start))
-    footer = sink.close().footer
-    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [100, 100, 50]
+    assert sink.size == 0
+    for start, count in ((0, 40), (40, 100), (140, 110)):
+        sink.write(rows(count, start))
+    assert sink.size > 0
+    written = sink.close()
+    footer = written.footer
+    groups = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+    assert (groups, written.rows) == ([40, 100, 100, 10], 250)
     assert file_of(store, "x").read()["a"].to_pylist() == list(range(250))
-
-
-def test_the_buffer_bounds_a_row_group_unless_it_would_be_too_small(store: ObjectStore) -> None:
-    options = WriteOptions(buffer_size=160)
-    sink = ParquetSink(store, "x", SCHEMA, options=options)
-    for start in range(0, 40, 5):
-        sink.write(batch(5, start))
-    assert sink.close().footer.num_row_groups == 4
-    least = WriteOptions(buffer_size=160, min_rows_per_group=20)
-    sink = ParquetSink(store, "y", SCHEMA, options=least)
-    for start in range(0, 40, 5):
-        sink.write(batch(5, start))
-    assert sink.close().footer.num_row_groups == 2
 
 
 def test_above_the_part_size_parts_leave_while_rows_come(
@@ -81,7 +70,7 @@ def test_above_the_part_size_parts_leave_while_rows_come(
     options = WriteOptions(max_rows_per_group=1000, part_size=4096)
     sink = ParquetSink(store, "x", SCHEMA, options=options)
     for start in range(0, 5000, 1000):
-        sink.write(batch(1000, start))
+        sink.write(rows(1000, start))
     assert driver.count("start_upload") == 1
     sink.close()
     assert driver.count("put") == 0
@@ -91,8 +80,7 @@ def test_above_the_part_size_parts_leave_while_rows_come(
 @pytest.mark.parametrize("part_size", [1 << 20, 1024])
 def test_an_aborted_file_leaves_nothing(store: ObjectStore, part_size: int) -> None:
     sink = ParquetSink(store, "x", SCHEMA, options=WriteOptions(part_size=part_size))
-    sink.write(batch(1000))
-    sink.flush()
+    sink.write(rows(1000))
     sink.abort()
     del sink
     gc.collect()
@@ -108,7 +96,7 @@ def test_a_file_whose_last_answer_is_lost_is_gone_after_abort(part_size: int) ->
     )
     store = ObjectStore(faulty, env=FakeEnv(), retry=Retry(attempts=2))
     sink = ParquetSink(store, "x", SCHEMA, options=WriteOptions(part_size=part_size))
-    sink.write(batch(1000))
+    sink.write(rows(1000))
     with pytest.raises(StoreUnavailable):
         sink.close()
     sink.abort()
@@ -126,14 +114,14 @@ def test_columns_with_nan_are_told_from_those_without(store: ObjectStore) -> Non
         }
     )
     sink = ParquetSink(store, "x", table.schema, options=WriteOptions())
-    sink.write(table.to_batches()[0])
+    sink.write(table)
     assert sink.close().nan_free == {("clean",), ("s", "clean")}
 
 
 def test_further_parquet_options_reach_the_file(store: ObjectStore) -> None:
     options = WriteOptions(compression="snappy", parquet={"write_page_index": True})
     sink = ParquetSink(store, "x", SCHEMA, options=options)
-    sink.write(batch(10))
+    sink.write(rows(10))
     column = sink.close().footer.row_group(0).column(0)
     assert column.compression == "SNAPPY"
     assert column.has_column_index

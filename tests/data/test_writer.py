@@ -160,8 +160,8 @@ def test_partitions_match_grouping_by_brute_force(store: ObjectStore) -> None:
         assert path.startswith(f"b={add.partition_values['b']}/a={add.partition_values['a']}/part-")
 
 
-def test_a_bound_on_open_files_gives_more_files_and_the_same_rows(
-    store: ObjectStore, driver: CountingDriver
+def test_row_groups_beyond_the_bound_on_open_files_give_more_files_and_the_same_rows(
+    store: ObjectStore,
 ) -> None:
     table = pa.table({"id": range(600), "p": [i % 6 for i in range(600)]})
     reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=60))

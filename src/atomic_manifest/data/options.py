@@ -33,10 +33,13 @@ class WriteOptions:
             when `buffer_size` is used up.
         target_file_size: Bytes after which the next file is begun, at the end of a row group; None: never.
         max_rows_per_file: A file has at most this many rows; 0: no limit.
-        max_open_files: Uploads under way at once in a partitioned write; beyond, the file that was not
-            written to for longest is finished.
+        max_open_files: Uploads under way at once in a partitioned write, besides a few that are being
+            finished; beyond, the file that was not written to for longest is. Rows of more partitions
+            than that, in no order, wait on the local disk until their row group is whole (where the
+            standard library's `tempfile` puts things).
         part_size: Bytes of one part of a multipart upload; smaller files are one PUT.
-        buffer_size: Bytes of rows held back, over all open files, to make row groups large.
+        buffer_size: Bytes of rows held back, over all partitions, to make row groups large. Up to half as
+            much again is being encoded meanwhile.
         indexed_columns: How many leaf columns get statistics (`delta.dataSkippingNumIndexedCols`).
         parquet: Further arguments of `pyarrow.parquet.ParquetWriter`; they win over ours.
     """

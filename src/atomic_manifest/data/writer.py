@@ -9,27 +9,31 @@ interrupt) comes through after open uploads were aborted and finished files dele
 be cleaned up is said in a note on it, and is never named by a log.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import pyarrow as pa
 
+from atomic_manifest.data.buffering import Buffering
+from atomic_manifest.data.file_set import FileSet
 from atomic_manifest.data.layout import file_schema
 from atomic_manifest.data.options import WriteOptions
 from atomic_manifest.data.partitioning import Values, coalesced, split
-from atomic_manifest.data.sink import ParquetSink, WrittenFile
+from atomic_manifest.data.sink import WrittenFile
+from atomic_manifest.data.task import Task
 from atomic_manifest.env import Env
-from atomic_manifest.log import partition, path, stats
+from atomic_manifest.log import path
 from atomic_manifest.log.actions import Add
 from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping
+from atomic_manifest.store.batch import batched
 from atomic_manifest.store.object_store import ObjectStore
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called now and then with the rows taken and the bytes finished so far."""
 
-_CLOSING_THREADS = 8
+_BATCHES = 4
+"""As many batches as that fill the buffer. Each split costs by the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ def write_files(
     env: Env,
     mapping: ColumnMapping = NO_MAPPING,
     name: Callable[[int], str] | None = None,
+    task: Task | None = None,
     progress: Progress | None = None,
 ) -> StagedFiles:
     """Write all rows of `reader` to new data files below the table's root.
@@ -73,6 +78,8 @@ def write_files(
         mapping: What files and log call the table's columns.
         name: The file name for a sequence number; `part-00000-<file_prefix>.parquet` by default. Never
             twice the same in a table's life: a file that is there is replaced, and on failure deleted.
+        task: Whose files these are, if it may be repeated: it names them, and finished ones stay even
+            if the write fails. See `Task`.
         progress: See `Progress`.
 
     Returns:
@@ -80,41 +87,64 @@ def write_files(
 
     Raises:
         InvalidSchema: No file can be written for the schema.
-        DataError: A partition value the log has no text for, or what `reader` raises.
+        DataError: A partition value the log has no text for, what `reader` raises, or a `task` that is
+            repeated with other rows.
         StoreError: The store refused or failed.
     """
-    staging = _Staging(
-        store,
-        file_schema(schema, partition_by),
-        {column: mapping.physical_name(schema.field(column)) for column in partition_by},
-        mapping,
+    stored = file_schema(schema, partition_by)
+    physical = [mapping.physical_name(schema.field(column)) for column in partition_by]
+    if task is not None:
+        name = task.file_name
+    batch, settle = batched(store)
+    files = FileSet(
+        batch,
+        mapping.physical(stored),
+        physical,
         name or (lambda sequence: f"part-{sequence:05}-{file_prefix}.parquet"),
         options,
+        repeatable=task is not None,
     )
+    buffering = Buffering(files, options)
+    rows = 0
     try:
-        for batch in coalesced(reader, options.buffer_size // 8) if partition_by else reader:
-            staging.take(batch)
+        for each in _batches(reader, partition_by, options):
+            parts = _parts(each, partition_by, stored.names, files.schema)
+            buffering.take(parts, each.nbytes if partition_by else 0)
+            rows += each.num_rows
             if progress is not None:
-                progress(staging.rows, staging.size)
-        staging.finish()
+                progress(rows, files.size)
+        buffering.finish()
+        files.finish()
+        settle()
         if progress is not None:
-            progress(staging.rows, staging.size)
-        return staging.staged(int(env.now() * 1000))
+            progress(rows, files.size)
+        adds = _adds(files, physical, int(env.now() * 1000))
     except BaseException as error:
-        staging.discard(error)
+        files.discard(error)
         raise
+    finally:
+        buffering.close()
+    return StagedFiles(adds, rows, tuple(written for _, written in files.finished()))
 
 
-@dataclass(slots=True)
-class _File:
-    """A file begun: its sink until it is finished, then what was written."""
+def _batches(
+    reader: pa.RecordBatchReader, partition_by: Sequence[str], options: WriteOptions
+) -> Iterable[pa.RecordBatch | pa.Table]:
+    return coalesced(reader, options.buffer_size // _BATCHES) if partition_by else reader
 
-    values: Values
-    sink: ParquetSink
-    written: WrittenFile | None = None
 
-    def close(self) -> None:
-        self.written = self.sink.close()
+def _parts(
+    rows: pa.RecordBatch | pa.Table,
+    partition_by: Sequence[str],
+    names: Sequence[str],
+    schema: pa.Schema,
+) -> Iterator[tuple[Values, pa.RecordBatch]]:
+    """The rows by partition, as files hold them."""
+    if not partition_by:
+        yield (), _stored(rows.select(names), schema)
+        return
+    for values, part in split(rows, partition_by, names):
+        yield values, _stored(part, schema)
 
 
 def _stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -128,124 +158,15 @@ def _stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-class _Staging:
-    """The files of one `write_files` call."""
-
-    def __init__(
-        self,
-        store: ObjectStore,
-        schema: pa.Schema,
-        partition_by: Mapping[str, str],
-        mapping: ColumnMapping,
-        name: Callable[[int], str],
-        options: WriteOptions,
-    ) -> None:
-        self.rows = 0
-        self._store = store
-        self._names = schema.names
-        self._schema = mapping.physical(schema)
-        self._columns = tuple(partition_by)
-        self._partition_by = tuple(partition_by.values())
-        self._name = name
-        self._options = options
-        self._files: list[_File] = []
-        # The file each partition's rows go to, least recently written first.
-        self._current: dict[Values, _File] = {}
-
-    @property
-    def size(self) -> int:
-        """Bytes of the finished files."""
-        return sum(file.written.size for file in self._files if file.written is not None)
-
-    def take(self, batch: pa.RecordBatch) -> None:
-        for values, part in split(batch, self._columns):
-            self._write(values, _stored(part.select(self._names), self._schema))
-        self.rows += batch.num_rows
-        self._spill()
-
-    def _write(self, values: Values, batch: pa.RecordBatch) -> None:
-        limit, start = self._options.max_rows_per_file or batch.num_rows, 0
-        while start < batch.num_rows:
-            file = self._current.pop(values, None) or self._begin(values)
-            self._current[values] = file
-            taken = limit - file.sink.rows if self._options.max_rows_per_file else limit
-            start += file.sink.write(batch.slice(start, taken))
-            if self._is_full(file.sink):
-                self._current.pop(values).close()
-
-    def _begin(self, values: Values) -> _File:
-        folder = partition.folder(dict(zip(self._partition_by, values, strict=True)))
-        name = self._name(len(self._files))
-        place = f"{folder}/{name}" if folder else name
-        file = _File(values, ParquetSink(self._store, place, self._schema, options=self._options))
-        self._files.append(file)
-        return file
-
-    def _is_full(self, sink: ParquetSink) -> bool:
-        options = self._options
-        return (options.max_rows_per_file > 0 and sink.rows >= options.max_rows_per_file) or (
-            options.target_file_size is not None and sink.size >= options.target_file_size
-        )
-
-    def _spill(self) -> None:
-        """Keep within the bounds of memory and of open uploads."""
-        sinks = [file.sink for file in self._current.values()]
-        held = sum(sink.buffered for sink in sinks)
-        while held > self._options.buffer_size:
-            largest = max(sinks, key=lambda sink: sink.buffered)
-            held -= largest.buffered
-            largest.flush()
-        opened = [file for file in self._current.values() if file.sink.opened]
-        for file in opened[: max(0, len(opened) - self._options.max_open_files)]:
-            del self._current[file.values]
-            file.close()
-
-    def finish(self) -> None:
-        rest = list(self._current.values())
-        self._current = {}
-        if len(rest) < 2:  # noqa: PLR2004 - one file needs no threads
-            for file in rest:
-                file.close()
-            return
-        with ThreadPoolExecutor(min(_CLOSING_THREADS, len(rest))) as pool:
-            try:
-                list(pool.map(_File.close, rest))
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-
-    def discard(self, error: BaseException) -> None:
-        """Leave nothing in the store, because of `error`, which gets a note of what is left."""
-        for file in self._files:
-            if file.written is None:
-                self._try(file.sink.abort, error)
-        finished = [file.written.path for file in self._files if file.written is not None]
-        if finished:
-            self._try(lambda: self._store.delete_many(finished), error)
-
-    @staticmethod
-    def _try(cleanup: Callable[[], None], error: BaseException) -> None:
-        try:
-            cleanup()
-        except Exception as failure:  # noqa: BLE001 - the first error is the one to tell
-            error.add_note(f"not all uncommitted data files could be deleted: {failure}")
-
-    def staged(self, modification_time: int) -> StagedFiles:
-        finished = [(file.values, file.written) for file in self._files if file.written]
-        adds = tuple(self._add(values, written, modification_time) for values, written in finished)
-        return StagedFiles(adds, self.rows, tuple(written for _, written in finished))
-
-    def _add(self, values: Values, written: WrittenFile, modification_time: int) -> Add:
-        return Add(
+def _adds(files: FileSet, partition_by: Sequence[str], modification_time: int) -> tuple[Add, ...]:
+    return tuple(
+        Add(
             path=path.encode(written.path),
-            partition_values=dict(zip(self._partition_by, values, strict=True)),
+            partition_values=dict(zip(partition_by, file.values, strict=True)),
             size=written.size,
             modification_time=modification_time,
             data_change=True,
-            stats=stats.from_footer(
-                written.footer,
-                self._schema,
-                indexed_columns=self._options.indexed_columns,
-                nan_free=written.nan_free,
-            ),
+            stats=file.stats,
         )
+        for file, written in files.finished()
+    )

@@ -5,7 +5,7 @@ Invariants:
 * Nothing half-written is ever visible: bytes go to a hidden temporary file, are forced to disk, and
   only then get their name, by `link` (create-if-absent: the kernel lets exactly one caller win) or by
   `rename`. A write that returned `Written` survives a crash of the machine: file and folder are
-  both synced.
+  both synced. (Through `deferring`, folders are synced once, at the end.)
 * Whatever replaces or removes a file holds the lock of its folder, so `IfMatch` is atomic against
   every other writer that goes through this driver, in any process. Creation needs no lock.
 * An ETag is made of inode, modification time in nanoseconds, and size. It is opaque. Every write
@@ -16,22 +16,18 @@ path below a file raise `StoreError`, missing permission `StorePermissionDenied`
 without hard links `UnsupportedByStore` on create-if-absent. User metadata is not kept.
 """
 
-import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import (
     InvalidPath,
     NotFound,
     NotModified,
-    StoreError,
-    StorePermissionDenied,
     UnsupportedByStore,
 )
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
@@ -43,19 +39,26 @@ from atomic_manifest.store.driver import (
     ObjectMeta,
     Refused,
     WriteOutcome,
-    Written,
     check_path,
 )
 from atomic_manifest.store.keys import check_range, check_start, folder
 from atomic_manifest.store.local_files import (
     OWN_NAMES,
+    FolderSyncs,
     locked,
     make_folder,
     sync_folder,
     temporary_name,
 )
-
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+from atomic_manifest.store.local_writes import (
+    LocalUpload,
+    etag_of,
+    force,
+    give_name,
+    meta_of,
+    reported,
+    tag_of,
+)
 
 
 class LocalDriver:
@@ -71,6 +74,7 @@ class LocalDriver:
     def __init__(self, root: str | os.PathLike[str], *, env: Env = SYSTEM) -> None:
         self._root = Path(root).absolute()
         self._env = env
+        self._sync: Callable[[Path], None] = sync_folder
 
     @property
     def url(self) -> str:
@@ -79,6 +83,17 @@ class LocalDriver:
 
     def __repr__(self) -> str:
         return f"LocalDriver({str(self._root)!r})"
+
+    def deferring(self) -> tuple[Self, Callable[[], None]]:
+        """See `store.batch`: a driver whose names are durable once the function has returned."""
+        deferred, syncs = copy(self), FolderSyncs(self._root)
+        deferred._sync = syncs.later  # noqa: SLF001 - it is another of this class
+
+        def settle() -> None:
+            with reported(""):
+                syncs.now()
+
+        return deferred, settle
 
     def get(
         self,
@@ -89,8 +104,8 @@ class LocalDriver:
     ) -> Object:
         """See `Driver.get`."""
         file = self._file(path)
-        with _reported(path), file.open("rb", buffering=0) as opened:
-            meta = _meta(path, os.fstat(opened.fileno()))
+        with reported(path), file.open("rb", buffering=0) as opened:
+            meta = meta_of(path, os.fstat(opened.fileno()))
             if if_none_match is not None and meta.etag == if_none_match:
                 raise NotModified(f"{path} has not changed", path=path)
             if range is None:
@@ -103,10 +118,10 @@ class LocalDriver:
     def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
         file = self._file(path)
-        with _reported(path):
+        with reported(path):
             if file.is_dir():
                 raise NotFound(f"{path} is a folder", path=path)
-            meta = _meta(path, file.stat())
+            meta = meta_of(path, file.stat())
         if if_none_match is not None and meta.etag == if_none_match:
             raise NotModified(f"{path} has not changed", path=path)
         return meta
@@ -122,17 +137,17 @@ class LocalDriver:
         """See `Driver.put`. `metadata` is not kept."""
         del metadata
         file = self._file(path)
-        with _reported(path, writing=True):
+        with reported(path, writing=True):
             if isinstance(when, IfMatch) and not file.is_file():
                 return Refused()  # and no folder is made for it
             if isinstance(when, IfAbsent) and file.is_file():
-                return Refused(_etag(file))  # and no bytes are forced to disk for it
+                return Refused(etag_of(file))  # and no bytes are forced to disk for it
             temporary, opened = self._temporary(file)
             try:
                 with opened:
                     opened.write(data)
-                    _force(opened, self._env)
-                return _name(path, file, temporary, when)
+                    force(opened, self._env)
+                return give_name(path, file, temporary, when, self._sync)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -148,9 +163,9 @@ class LocalDriver:
         """See `Driver.start_upload`. The sizes are of no use here; `metadata` is not kept."""
         del part_size, max_in_flight, metadata
         file = self._file(path)
-        with _reported(path, writing=True):
+        with reported(path, writing=True):
             temporary, opened = self._temporary(file)
-        return LocalUpload(self._env, path, file, temporary, opened, when)
+        return LocalUpload(self._env, path, file, temporary, opened, when, self._sync)
 
     def copy(
         self,
@@ -164,20 +179,20 @@ class LocalDriver:
         import shutil  # noqa: PLC0415 - loads every compression, for this alone
 
         found, file = self._file(source), self._file(path)
-        with _reported(source):
+        with reported(source):
             if found.is_dir():
                 raise NotFound(f"{source} is a folder", path=source)
             original = found.open("rb")
-        with original, _reported(path, writing=True):
-            tag = _tag(os.fstat(original.fileno()))
+        with original, reported(path, writing=True):
+            tag = tag_of(os.fstat(original.fileno()))
             if source_when is not None and not source_when.satisfied_by(tag):
-                return Refused(_etag(file))
+                return Refused(etag_of(file))
             temporary, opened = self._temporary(file)
             try:
                 with opened:
                     shutil.copyfileobj(original, opened)
-                    _force(opened, self._env)
-                return _name(path, file, temporary, when)
+                    force(opened, self._env)
+                return give_name(path, file, temporary, when, self._sync)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -188,15 +203,15 @@ class LocalDriver:
         file = self._file(path)
         if version is not None:
             raise UnsupportedByStore(f"{path}: a file system keeps no versions", path=path)
-        with _reported(path, writing=True):
+        with reported(path, writing=True):
             if not file.is_file():
                 return Deleted() if when is None else Refused()
             with locked(file.parent):
-                current = _etag(file)
+                current = etag_of(file)
                 if when is not None and not when.satisfied_by(current):
                     return Refused(current)
                 file.unlink(missing_ok=True)
-            sync_folder(file.parent)
+            self._sync(file.parent)
         return Deleted()
 
     def delete_many(self, paths: Iterable[str]) -> None:
@@ -218,130 +233,9 @@ class LocalDriver:
         return self._root / path
 
     def _temporary(self, file: Path) -> tuple[Path, BinaryIO]:
-        make_folder(file.parent)
+        make_folder(file.parent, self._sync)
         temporary = file.with_name(temporary_name(self._env.new_id()))
         return temporary, temporary.open("xb")
-
-
-class LocalUpload:
-    """An upload into a hidden temporary file that gets its name when finished.
-
-    Args:
-        env: Gives the file's time.
-        path: The object's checked path.
-        file: The same as a file.
-        temporary: The temporary file, in the folder of `file`.
-        opened: The temporary file opened for writing.
-        when: Asked when it is finished.
-    """
-
-    def __init__(
-        self,
-        env: Env,
-        path: str,
-        file: Path,
-        temporary: Path,
-        opened: BinaryIO,
-        when: Condition | None,
-    ) -> None:
-        self._env = env
-        self._path = path
-        self._file = file
-        self._temporary = temporary
-        self._opened = opened
-        self._when = when
-
-    def write(self, data: Data) -> None:
-        """See `DriverUpload.write`."""
-        with _reported(self._path, writing=True):
-            self._opened.write(data)
-
-    def finish(self) -> WriteOutcome:
-        """See `DriverUpload.finish`."""
-        with _reported(self._path, writing=True):
-            with self._opened:
-                _force(self._opened, self._env)
-            outcome = _name(self._path, self._file, self._temporary, self._when)
-            self._temporary.unlink(missing_ok=True)
-        return outcome
-
-    def abort(self) -> None:
-        """See `DriverUpload.abort`."""
-        with _reported(self._path, writing=True):
-            self._opened.close()
-            self._temporary.unlink(missing_ok=True)
-
-
-def _force(opened: BinaryIO, env: Env) -> None:
-    """Give a written file its time, and force it to disk."""
-    opened.flush()
-    now = int(env.now() * 1e9)
-    os.utime(opened.fileno() if os.utime in os.supports_fd else opened.name, ns=(now, now))
-    os.fsync(opened.fileno())
-
-
-def _name(path: str, file: Path, temporary: Path, when: Condition | None) -> WriteOutcome:
-    """Give a whole file the object's name, if the condition holds."""
-    if isinstance(when, IfAbsent):
-        return _create(path, file, temporary)
-    return _replace(path, file, temporary, when)
-
-
-def _create(path: str, file: Path, temporary: Path) -> WriteOutcome:
-    try:
-        os.link(temporary, file)
-    except FileExistsError as error:
-        if file.is_dir():
-            raise StoreError(f"{path} is a folder", path=path) from error
-        return Refused(_etag(file))
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        raise UnsupportedByStore(
-            f"{path}: create-if-absent needs hard links, which the file system below"
-            f" {file.parent} does not offer ({error.strerror})",
-            path=path,
-        ) from error
-    meta = _meta(path, temporary.stat())
-    sync_folder(file.parent)
-    return Written(meta)
-
-
-def _replace(path: str, file: Path, temporary: Path, when: IfMatch | None) -> WriteOutcome:
-    with locked(file.parent):
-        current = _stat(file)
-        if when is not None:
-            etag = None if current is None else _tag(current)
-            if not when.satisfied_by(etag):
-                return Refused(etag)
-        written = temporary.stat()
-        if current is not None and written.st_mtime_ns <= current.st_mtime_ns:
-            os.utime(temporary, ns=(written.st_atime_ns, current.st_mtime_ns + 1))
-            written = temporary.stat()
-        temporary.replace(file)
-    sync_folder(file.parent)
-    return Written(_meta(path, written))
-
-
-def _stat(file: Path) -> os.stat_result | None:
-    try:
-        return file.stat()
-    except FileNotFoundError:
-        return None
-
-
-def _etag(file: Path) -> ETag | None:
-    found = _stat(file)
-    return None if found is None else _tag(found)
-
-
-def _tag(found: os.stat_result) -> ETag:
-    return ETag(f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}")
-
-
-def _meta(path: str, found: os.stat_result) -> ObjectMeta:
-    modified = datetime.fromtimestamp(found.st_mtime, UTC)
-    return ObjectMeta(path, found.st_size, _tag(found), modified)
 
 
 def _read(opened: BinaryIO, size: int) -> bytes:
@@ -354,7 +248,7 @@ def _read(opened: BinaryIO, size: int) -> bytes:
 
 def _walk(place: Path, below: str, after: str) -> Iterator[ObjectMeta]:
     """All files at `place`, whose paths start with `below`, that come after `after`."""
-    with _reported(below):
+    with reported(below):
         try:
             entries = [(_sort_key(entry), entry) for entry in os.scandir(place)]
         except (FileNotFoundError, NotADirectoryError):
@@ -365,9 +259,9 @@ def _walk(place: Path, below: str, after: str) -> Iterator[ObjectMeta]:
             if path > after or after.startswith(path):
                 yield from _walk(Path(entry.path), path, after)
         elif path > after and not name.startswith(OWN_NAMES):
-            with _reported(path):
+            with reported(path):
                 try:
-                    meta = _meta(path, entry.stat())
+                    meta = meta_of(path, entry.stat())
                 except FileNotFoundError:
                     continue  # removed since the folder was read
             yield meta
@@ -376,19 +270,3 @@ def _walk(place: Path, below: str, after: str) -> Iterator[ObjectMeta]:
 def _sort_key(entry: os.DirEntry[str]) -> str:
     """A folder sorts as what all paths in it start with: `a-b` comes before `a/b`."""
     return f"{entry.name}/" if entry.is_dir() else entry.name
-
-
-@contextmanager
-def _reported(path: str, *, writing: bool = False) -> Iterator[None]:
-    """Turn errors of the operating system into errors of this library that name the object."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except PermissionError as error:
-        raise StorePermissionDenied(f"{path}: {error.strerror}", path=path) from error
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
-        if missing and not writing:
-            raise NotFound(f"{path} does not exist", path=path) from error
-        raise StoreError(f"{path}: {error.strerror or error}", path=path) from error

@@ -11,12 +11,18 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 OWN_NAMES = ".atomic-manifest-"
 """How the names of the driver's temporary and lock files start."""
+
+
+_SYNCS = 8
+"""Folders that are synced at the same time."""
+
+_FEW = 4
 
 
 def temporary_name(id: str) -> str:
@@ -35,13 +41,54 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, sync: Callable[[Path], None] = sync_folder) -> None:
     """Create a folder with its parents, and make the names of all that were missing durable."""
     if folder.is_dir():
         return
-    make_folder(folder.parent)
+    make_folder(folder.parent, sync)
     folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    sync(folder.parent)
+
+
+class FolderSyncs:
+    """Folders whose names are to be made durable later, each once. Safe to share between threads.
+
+    Args:
+        root: With a folder below it go all folders between the two: another writer may have created
+            them, and not yet made their names durable.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folders: set[Path] = set()
+
+    def later(self, folder: Path) -> None:
+        """Remember a folder."""
+        self._folders.add(folder)
+
+    def now(self) -> None:
+        """Make the names in all of them durable, several at the same time."""
+        folders, self._folders = self._folders, set()
+        for folder in [*folders]:
+            folders.update(each for each in folder.parents if each.is_relative_to(self._root))
+        if len(folders) < _FEW:
+            for folder in folders:
+                sync_folder(folder)
+            return
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loads logging
+
+        with ThreadPoolExecutor(_SYNCS) as pool:
+            list(pool.map(sync_folder, folders))
+
+
+def start_writing(handle: int, start: int, size: int) -> None:
+    """Let the system begin to write bytes of an open file to disk, and do not wait for it.
+
+    What is left for the `fsync` at the end of a large file is then little. On Linux this advice does so
+    for bytes that are not yet written; it drops none of them from memory.
+    """
+    if sys.platform == "linux":
+        os.posix_fadvise(handle, start, size, os.POSIX_FADV_DONTNEED)
 
 
 if sys.platform == "win32":

@@ -1,0 +1,78 @@
+"""Work on files in threads: encoding and uploading, several files at a time.
+
+Arrow gives the interpreter free while it encodes and compresses, and a store while it sends, so threads
+are enough to keep processors, network and disk busy at once.
+
+Invariants: the rows handed over and not yet encoded are never more bytes than the bound, save that a
+single job may exceed it. Jobs begin in the order they were given; who gives several that may not run
+at the same time waits for each before giving the next.
+
+Error semantics: what a job raised comes out of a later `submit` or `finish`. `stop` raises nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+THREADS = 8
+"""Of one write. More than processors, since a job that finishes a file waits for the store."""
+
+Job: TypeAlias = Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    job: Job
+    nbytes: int
+
+
+class Encoding:
+    """The threads of one write. To be used by one thread.
+
+    Args:
+        most_bytes: The bound.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._pool: ThreadPoolExecutor | None = None
+        self._given: deque[_Given] = deque()
+        self._nbytes = 0
+
+    def submit(self, work: Callable[[], None], nbytes: int) -> Job:
+        """Let a thread do some work that holds so many bytes, as soon as they are within the bound.
+
+        Raises:
+            BaseException: What an earlier job raised.
+        """
+        while self._given and (self._given[0].job.done() or self._nbytes + nbytes > self._most):
+            self._settle()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="atomic-manifest-encoding")
+        job = self._pool.submit(work)
+        self._given.append(_Given(job, nbytes))
+        self._nbytes += nbytes
+        return job
+
+    def finish(self) -> None:
+        """Wait for all jobs, and end the threads.
+
+        Raises:
+            BaseException: What a job raised.
+        """
+        while self._given:
+            self._settle()
+        self.stop()
+
+    def stop(self) -> None:
+        """Begin no more jobs, wait for those that run, and end the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _settle(self) -> None:
+        """Wait for the oldest job."""
+        given = self._given.popleft()
+        self._nbytes -= given.nbytes
+        given.job.result()

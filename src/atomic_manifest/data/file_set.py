@@ -1,0 +1,169 @@
+"""The files of one write, encoded and uploaded several at a time.
+
+Invariants: a file's work is done in the order it was given, one piece at a time. The order in which
+files are begun, and so their names, does not depend on how fast the work goes.
+
+Error semantics: what work on any file raised comes out of a later call. `discard` leaves none of the
+files in the store, or says so.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from atomic_manifest.data.encoding import Encoding, Job
+from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.partitioning import Values
+from atomic_manifest.data.row_group import Rows
+from atomic_manifest.data.sink import ParquetSink, WrittenFile
+from atomic_manifest.log import partition, stats
+from atomic_manifest.store.object_store import ObjectStore
+
+_NO_ROWS = Rows((), 0, 0)
+
+
+@dataclass(slots=True, eq=False)
+class StagedFile:
+    """A file begun.
+
+    Attributes:
+        values: Of its partition.
+        sink: Encodes it.
+        num_rows: Given to it so far.
+        written: What was written, once it is finished.
+        stats: Of its rows, as `add` actions have them; None until then.
+    """
+
+    values: Values
+    sink: ParquetSink
+    num_rows: int = 0
+    written: WrittenFile | None = None
+    stats: str | None = None
+    job: Job | None = field(default=None, repr=False)
+
+    def settle(self) -> None:
+        """Wait until all that was given is encoded."""
+        if self.job is not None:
+            job, self.job = self.job, None
+            job.result()
+
+
+class FileSet:
+    """Begins, writes and finishes files. To be used by one thread.
+
+    Args:
+        store: Rooted at the table.
+        schema: Of the files.
+        partition_by: What files and log call the partition columns.
+        name: The file name for a sequence number.
+        options: See `WriteOptions`.
+        repeatable: See `ParquetSink`. Finished files then stay in any case.
+
+    Attributes:
+        schema: As given.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        schema: pa.Schema,
+        partition_by: Sequence[str],
+        name: Callable[[int], str],
+        options: WriteOptions,
+        *,
+        repeatable: bool = False,
+    ) -> None:
+        self._repeatable = repeatable
+        self._store = store
+        self.schema = schema
+        self._partition_by = tuple(partition_by)
+        self._name = name
+        self._options = options
+        self._files: list[StagedFile] = []
+        self._encoding = Encoding(max(1, options.buffer_size // 2))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the finished files."""
+        return sum(written.size for _, written in self.finished())
+
+    def finished(self) -> list[tuple[StagedFile, WrittenFile]]:
+        """The finished files, in the order they were begun."""
+        return [(file, file.written) for file in self._files if file.written is not None]
+
+    def begin(self, values: Values) -> StagedFile:
+        """The next file, of a partition. Sends nothing."""
+        folder = partition.folder(dict(zip(self._partition_by, values, strict=True)))
+        name = self._name(len(self._files))
+        place = f"{folder}/{name}" if folder else name
+        file = StagedFile(
+            values,
+            ParquetSink(
+                self._store, place, self.schema, options=self._options, repeatable=self._repeatable
+            ),
+        )
+        self._files.append(file)
+        return file
+
+    def is_full(self, file: StagedFile) -> bool:
+        """Whether a file has the size it shall have, once all it was given is encoded."""
+        target = self._options.target_file_size
+        if target is None:
+            return False
+        file.settle()
+        return file.sink.size >= target
+
+    def write(self, file: StagedFile, rows: Rows) -> None:
+        """Have a row group encoded."""
+        file.settle()
+        file.num_rows += rows.num_rows
+        file.job = self._encoding.submit(lambda: self._encode(file, rows), rows.nbytes)
+
+    def close(self, file: StagedFile, rows: Rows = _NO_ROWS) -> None:
+        """Have a file finished, with the last of its rows."""
+        file.settle()
+        file.num_rows += rows.num_rows
+        file.job = self._encoding.submit(lambda: self._finish(file, rows), rows.nbytes)
+
+    def close_here(self, file: StagedFile, rows: Rows) -> None:
+        """As `close`, in this thread: a write of a single small file needs no other."""
+        file.settle()
+        file.num_rows += rows.num_rows
+        self._finish(file, rows)
+
+    def finish(self) -> None:
+        """Wait for all work."""
+        self._encoding.finish()
+
+    def discard(self, error: BaseException) -> None:
+        """Leave nothing in the store, because of `error`, which gets a note of what is left."""
+        self._encoding.stop()
+        for file in self._files:
+            if file.written is None:
+                _try(file.sink.abort, error)
+        finished = [written.path for _, written in self.finished()]
+        if finished and not self._repeatable:
+            _try(lambda: self._store.delete_many(finished), error)
+
+    def _encode(self, file: StagedFile, rows: Rows) -> None:
+        if rows.num_rows:
+            file.sink.write(rows.load(self.schema))
+
+    def _finish(self, file: StagedFile, rows: Rows) -> None:
+        self._encode(file, rows)
+        file.written = written = file.sink.close()
+        # Here and not at the end, where no other file would be encoded meanwhile.
+        file.stats = stats.from_footer(
+            written.footer,
+            self.schema,
+            indexed_columns=self._options.indexed_columns,
+            nan_free=written.nan_free,
+        )
+
+
+def _try(cleanup: Callable[[], None], error: BaseException) -> None:
+    try:
+        cleanup()
+    except Exception as failure:  # noqa: BLE001 - the first error is the one to tell
+        error.add_note(f"not all uncommitted data files could be deleted: {failure}")
