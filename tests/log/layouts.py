@@ -192,7 +192,6 @@ def small_groups(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(checkpoint_order, "ROWS_PER_GROUP", 4)
     patch.setattr(checkpoint_order, "HELD_ROWS", 16)
     patch.setattr(checkpoint_rows, "ROWS_PER_GROUP", 4)
-    patch.setattr(checkpoint_rows, "HELD_ROWS", 16)
     patch.setattr(checkpoint_v2, "ROWS_PER_GROUP", 4)
     patch.setattr(checkpoint_v2, "GROUPS_PER_SIDECAR", 2)
 

@@ -16,7 +16,6 @@ import atomic_manifest as am
 from atomic_manifest.errors import CorruptLog, StorePermissionDenied
 from atomic_manifest.log import checkpoint_parts
 from atomic_manifest.log.checkpoint import checkpoint_path, write_checkpoint
-from atomic_manifest.log.checkpoint_order import FIRST, LAST, Block, in_order, rank
 from atomic_manifest.log.checkpoint_reader import Checkpoint
 from atomic_manifest.log.entry import entry_path
 from atomic_manifest.log.hint import read_hint
@@ -155,19 +154,6 @@ def test_other_engines_read_tables_with_v2_checkpoints(tmp_path):
         connection.execute("LOAD delta")
         found = connection.execute(f"SELECT x FROM delta_scan('{url}') ORDER BY x").fetchall()
     assert found == [(x,) for x in range(6)]
-
-
-# --- order -------------------------------------------------------------------------------------
-
-
-def test_ranges_that_cannot_be_compared_are_no_error():
-    tables = [pa.table({"x": [number]}) for number in (1, 2)]
-    blocks = [
-        Block(rank("a"), rank("b"), lambda: [tables[0]]),
-        Block(rank(1), rank(2), lambda: [tables[1]]),
-        Block(FIRST, LAST, list),
-    ]
-    assert pa.concat_tables(in_order(blocks))["x"].to_pylist() == [1, 2]
 
 
 # --- races and upkeep --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import atomic_manifest as am
@@ -51,12 +52,29 @@ def test_opening_from_a_checkpoint_reads_as_much_of_any_table(table):
 def test_without_a_checksum_only_the_rows_that_are_no_files_are_read(table, monkeypatch):
     for checksum in (table / "_delta_log").glob("*.crc"):
         checksum.unlink()
-    monkeypatch.setattr("atomic_manifest.log.checkpoint_parts.WHOLE", 1000)
+    monkeypatch.setattr("atomic_manifest.log.checkpoint_parts.AT_ONCE", 1000)
     driver, store = _metered(table)
     snapshot = load(store)
     assert snapshot.schema == tables.SCHEMA
     assert len(driver.requests) <= 6, driver.requests
     assert driver.received < 80_000  # the footer, and of the rest two rows
+    driver.clear()
+    assert snapshot.files().num_rows in (200, 4000)
+    assert [each.method for each in driver.requests] == ["get"]  # all of the file, which is checked
+
+
+def test_rows_are_read_only_after_all_of_a_file_was_checked(table, monkeypatch):
+    monkeypatch.setattr("atomic_manifest.log.checkpoint_parts.AT_ONCE", 1000)
+    (path,) = (table / "_delta_log").glob("*.checkpoint.parquet")
+    sound = path.read_bytes()
+    begin = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    try:
+        path.write_bytes(sound[:begin] + bytes([sound[begin] ^ 1]) + sound[begin + 1 :])
+        snapshot = load(_metered(table)[1])
+        with pytest.warns(RuntimeWarning, match="the file's checksum is another"):
+            assert snapshot.files().num_rows in (200, 4000)
+    finally:
+        path.write_bytes(sound)
 
 
 def test_a_refresh_costs_what_is_new_and_shares_the_rest(table):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atomic_manifest.log.checkpoint_order import ROWS_PER_GROUP
 from atomic_manifest.log.checkpoint_schema import file_rows
 from atomic_manifest.log.seal import SealedSink
 from atomic_manifest.store.conditions import Condition
@@ -66,6 +67,7 @@ def write_file(
             compression_level=_LEVEL,
             use_dictionary=False,
             write_page_checksum=True,
+            write_batch_size=ROWS_PER_GROUP,
             store_schema=False,
         )
         try:

@@ -1,8 +1,9 @@
 """The files of a checkpoint, as groups of rows that are read alone and by column.
 
 Invariants: opening a Parquet file reads its footer, or all of a small file. A group's rows are read only
-when asked for, and of them only the fields asked for. Pages and footers that carry a checksum are
-checked. Whatever fields a writer left out read as null.
+when asked for, and of them only the fields asked for that are not null everywhere; the first time, all of
+a file that is not large. Pages and footers that carry a checksum are checked. Whatever fields a writer
+left out read as null.
 
 Error semantics: damage raises what pyarrow and msgspec raise, or `ValueError`; `checkpoint_reader` says
 whose it is. Errors of the store pass through.
@@ -23,7 +24,10 @@ from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
 
 WHOLE = 16 * 1024 * 1024
-"""Up to this size, in bytes, one GET of a file beats several of ranges."""
+"""Up to this size, in bytes, all of a file is read when rows of it are; one GET beats several."""
+
+AT_ONCE = 1024 * 1024
+"""Up to this size it is read when it is opened, for that takes no longer than reading the footer."""
 
 _HUGE = 64 * 1024 * 1024  # groups with more bytes to read are read in batches of rows
 _BUFFER = 4 * 1024 * 1024
@@ -97,19 +101,31 @@ class ParquetPart:
     @cached_property
     def file(self) -> pq.ParquetFile:
         """The opened file."""
-        if self._size <= WHOLE:
+        if self._size <= min(AT_ONCE, WHOLE):
             data = self._store.get(self.path).data
             if self._exact and len(data) != self._size:
                 raise ValueError(f"it has {len(data)} bytes, not {self._size}")
             self.sealed = check_file(data, self._name)
-            return _open(pa.BufferReader(data), 0)
+            return _open(pa.BufferReader(data))
         self._ranged = ranged = RangedFile(self._store, self.path, self._size)
         tail = _tail(ranged, self._size, _TAIL)
         start = footer_start(tail) or 0
         if start + SEAL_BYTES > len(tail):
             tail = _tail(ranged, self._size, start + SEAL_BYTES)
         self.sealed = check_footer(tail, self._name)
-        return _open(pa.PythonFile(ranged, mode="r"), _BUFFER)
+        return _open(pa.PythonFile(ranged, mode="r"), buffer_size=_BUFFER)
+
+    def load(self) -> None:
+        """Have all of the file, if it is not large, before rows of it are read."""
+        file = self.file
+        if self._ranged is None or self._size > WHOLE:
+            return
+        self._ranged.prefetch([(0, self._size)])
+        self._ranged.seek(0)
+        data = self._ranged.read()
+        self.sealed = check_file(data, self._name)
+        self.file = _open(pa.BufferReader(data), metadata=file.metadata)
+        self._ranged = None
 
     @cached_property
     def leaves(self) -> Mapping[tuple[str, ...], int]:
@@ -213,7 +229,9 @@ class ParquetGroup:
 
     def read(self, kind: str, fields: Sequence[str]) -> Iterator[pa.StructArray]:
         """See `RowGroup.read`."""
-        names = [f"{kind}.{field}" for field in dict.fromkeys(("path", *fields))]
+        self.part.load()
+        wanted = [field for field in dict.fromkeys(("path", *fields)) if self._has(kind, field)]
+        names = [f"{kind}.{field}" for field in wanted]
         rows = 0
         for table in self._tables(names):
             rows += table.num_rows
@@ -223,12 +241,18 @@ class ParquetGroup:
         if rows != self.rows:
             raise ValueError(f"{rows} rows where the footer says {self.rows}")
 
+    def _has(self, kind: str, field: str) -> bool:
+        """Whether the file may have values of a field in this group. Of maps it is not looked at."""
+        leaf = (kind, field, "storageType") if field == "deletionVector" else (kind, field)
+        position = self.part.leaves.get(leaf)
+        return position is None or self.part.holds(self.number, position)
+
     def _tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
         part = self.part
         size = sum(end - start for start, end in part.ranges([self.number], names))
         if size <= _HUGE:
             part.prefetch([self.number], names)
-            yield part.file.read_row_group(self.number, columns=names)
+            yield part.file.read_row_group(self.number, columns=names, use_threads=False)
             part.release()
             return
         batches = part.file.iter_batches(_BATCH_ROWS, row_groups=[self.number], columns=names)
@@ -264,9 +288,10 @@ class HeldGroup:
         yield self.structs
 
 
-def _open(source: Any, buffer_size: int) -> pq.ParquetFile:
+def _open(source: Any, *, buffer_size: int = 0, metadata: Any = None) -> pq.ParquetFile:
     return pq.ParquetFile(
         source,
+        metadata=metadata,
         pre_buffer=False,
         buffer_size=buffer_size,
         coerce_int96_timestamp_unit="us",

@@ -38,7 +38,9 @@ from atomic_manifest.log.columns import (
     KEY_COLUMNS,
     TOMBSTONES,
     camel_case,
+    compact,
     keys,
+    nulls,
 )
 from atomic_manifest.log.head import Head
 from atomic_manifest.log.hint import SidecarFile
@@ -226,7 +228,7 @@ class Checkpoint:
                 return self._whole[kind].select(columns)
             wanted = pa.schema([schema.field(name) for name in columns])
             scanned = self._scanned(kind, columns, self.row_groups(kind))
-            table = pa.concat_tables([wanted.empty_table(), *scanned])
+            table = pa.concat_tables([wanted.empty_table(), *map(compact, scanned)])
             with self._reporting(self.paths[0]):
                 self._check_once(table)
             if len(columns) == len(schema):
@@ -386,7 +388,7 @@ def _field_or_none(structs: pa.StructArray, name: str) -> pa.Array | None:
 def _field(structs: pa.StructArray, field: pa.Field) -> pa.Array:
     values = _field_or_none(structs, camel_case(field.name))
     if values is None:
-        return pa.nulls(len(structs), field.type)
+        return nulls(len(structs), field.type)
     return _vectors(values) if field.type == DELETION_VECTOR else values.cast(field.type)
 
 

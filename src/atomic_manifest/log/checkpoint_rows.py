@@ -7,7 +7,7 @@ last checkpoint where it has them, and parsed where not.
 Error semantics: `DataError` for a partition value that is not of its column's type; damage is `CorruptLog`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 from atomic_manifest.log.checkpoint_order import (
     FIRST,
-    HELD_ROWS,
     KEY,
     LAST,
     ROWS_PER_GROUP,
@@ -26,6 +25,7 @@ from atomic_manifest.log.checkpoint_order import (
     Rank,
     in_groups,
     in_order,
+    partition_order,
     rank,
 )
 from atomic_manifest.log.checkpoint_parts import RowGroup
@@ -144,29 +144,28 @@ class FileRows:
             check_paths(kept["path"], base.version)
             yield self._typed(kept)
 
-    def _of_tail(self, added: pa.Table) -> list[Block]:
-        runs = [added.slice(n, HELD_ROWS) for n in range(0, added.num_rows, HELD_ROWS)]
-        return [Block(*self._reach(run), partial(self._read_tail, run)) for run in runs]
+    def _of_tail(self, added: pa.Table) -> Iterator[Block]:
+        """What was added since, in the order of its partitions."""
+        added = added.select(FILES.names)
+        if not self.partitions.num_fields or not added.num_rows:
+            for start in range(0, added.num_rows, ROWS_PER_GROUP):
+                yield Block(FIRST, LAST, partial(self._read_tail, partial(_slice, added, start)))
+            return
+        values = parse_partitions(_flat(added["partition_values"]), self.partitions)
+        order, first = partition_order(values), values.field(0)
+        for start in range(0, added.num_rows, ROWS_PER_GROUP):
+            if order is None:
+                taken, keys = partial(_slice, added, start), first.slice(start, ROWS_PER_GROUP)
+            else:
+                places = order.slice(start, ROWS_PER_GROUP)
+                taken, keys = partial(_taken, added, places), first.take(places)
+            yield Block(*_reach(keys), partial(self._read_tail, taken))
 
-    def _read_tail(self, run: pa.Table) -> Iterator[pa.Table]:
-        for start in range(0, run.num_rows, ROWS_PER_GROUP):
-            part = run.slice(start, ROWS_PER_GROUP)
-            untyped = [
-                part[name] if name in FILES.names else pa.nulls(len(part)) for name in _TYPED
-            ]
-            yield self._typed(pa.table(untyped, names=list(_TYPED)))
-
-    def _reach(self, run: pa.Table) -> tuple[Rank, Rank]:
-        """Between which first keys some files are, as far as that is cheap to tell."""
-        if not self.partitions.num_fields:
-            return FIRST, LAST
-        first = pa.struct([self.partitions.field(0)])
-        values = parse_partitions(_flat(run["partition_values"]), first).field(0)
-        try:
-            found = pc.min_max(values).as_py()
-        except (ValueError, OverflowError):  # a time that Python has none for
-            return FIRST, LAST
-        return rank(found["min"]), LAST if values.null_count else rank(found["max"])
+    def _read_tail(self, taken: Callable[[], Iterable[pa.Table]]) -> Iterator[pa.Table]:
+        for table in taken():
+            untyped = [table[name] for name in FILES.names]
+            nothing = [pa.nulls(len(table)) for _ in PARSED]
+            yield self._typed(pa.table([*untyped, *nothing], names=list(_TYPED)))
 
     def _range(self, group: RowGroup) -> tuple[Rank, Rank]:
         """Between which first keys a group's are, as far as its statistics tell."""
@@ -208,6 +207,31 @@ class FileRows:
         if known.type == self.partitions and not known.null_count:
             return known
         return parse_partitions(columns["partition_values"], self.partitions)
+
+
+def _reach(keys: pa.Array) -> tuple[Rank, Rank]:
+    """Between which first keys some files are, given those keys."""
+    try:
+        found = pc.min_max(keys).as_py()
+    except (ValueError, OverflowError):  # a time that Python has none for
+        return FIRST, LAST
+    return rank(found["min"]), LAST if keys.null_count else rank(found["max"])
+
+
+def _slice(table: pa.Table, start: int) -> Iterator[pa.Table]:
+    yield table.slice(start, ROWS_PER_GROUP)
+
+
+def _taken(table: pa.Table, places: pa.Array) -> Iterator[pa.Table]:
+    """Rows by their positions, from one piece of a table after the other, which are not copied."""
+    start = 0
+    for batch in table.to_batches():
+        end = start + batch.num_rows
+        within = pc.and_(pc.greater_equal(places, start), pc.less(places, end))
+        here = pc.subtract(places.filter(within), start)
+        if len(here):
+            yield pa.Table.from_batches([batch.take(here)])
+        start = end
 
 
 def counted(files: Iterable[pa.Table], totals: Totals) -> Iterator[pa.Table]:

@@ -8,6 +8,7 @@ is known by its key: the path as the log has it, and the unique id of the deleti
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -69,6 +70,8 @@ ACTIONS = pa.unify_schemas(
 KEY_COLUMNS = ("path", "deletion_vector")
 """The columns that `keys` needs."""
 
+_SHARED_NULLS = 32_768  # rows of a group of a checkpoint
+
 # What is in no sound path. The converse does not hold: an encoded dot or slash may be sound.
 _SUSPECT = r"(?i)^[a-z][a-z0-9+.-]*:|^$|^/|//|/$|%2f|%00|\x00|%[89a-f]|(^|/)(\.|%2e)+(/|$)"
 
@@ -120,7 +123,8 @@ def keys(table: pa.Table) -> pa.ChunkedArray:
 def newest(actions: pa.Table) -> pa.Table:
     """Of an action table only the last row of every logical file, in unchanged order."""
     key = keys(actions)
-    if pc.count_distinct(key).as_py() == len(key):
+    distinct = pa.table({"key": key}).group_by("key", use_threads=False).aggregate([])
+    if distinct.num_rows == len(key):
         return actions
     rows = pa.table({"key": key, "row": pa.array(range(len(key)), pa.int64())})
     last = rows.group_by("key").aggregate([("row", "max")])["row_max"]
@@ -151,6 +155,31 @@ def check_paths(paths: pa.ChunkedArray, versions: pa.ChunkedArray | int) -> None
     for row in pc.indices_nonzero(suspect).to_pylist():
         version = versions if isinstance(versions, int) else versions[row].as_py()
         decode_file_path(paths[row].as_py(), version=version)
+
+
+def nulls(count: int, type_: pa.DataType) -> pa.Array:
+    """A column of nulls. All of the usual length, and shorter ones, share their memory."""
+    if count > _SHARED_NULLS:
+        return pa.nulls(count, type_)
+    return _shared_nulls(type_).slice(0, count)
+
+
+@lru_cache(maxsize=16)
+def _shared_nulls(type_: pa.DataType) -> pa.Array:
+    return pa.nulls(_SHARED_NULLS, type_)
+
+
+def compact(table: pa.Table) -> pa.Table:
+    """The same rows in memory of their size. What Arrow read them into is larger, and is let go."""
+    pool = pa.system_memory_pool()
+    columns = [
+        column
+        if column.null_count == len(column)  # shared, perhaps: see `nulls`
+        else pa.concat_arrays([*column.chunks, pa.array([], column.type)], memory_pool=pool)
+        for column in table.columns
+    ]
+    pa.default_memory_pool().release_unused()
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def camel_case(name: str) -> str:

@@ -24,9 +24,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from atomic_manifest.log.stats_lines import from_lines
+
 _ENCODE = msgspec.json.Encoder(decimal_format="number")
 _DECODE = msgspec.json.Decoder(float_hook=Decimal)
-_ROWS = 8192  # parsed at once: more of them do not fit a processor's cache
+_ROWS = 32_768  # parsed at once
 _MICROSECONDS = 26  # characters of a timestamp with microseconds, without a zone
 _BAD_VALUE = (ValueError, TypeError, OverflowError, DecimalException)
 
@@ -68,6 +70,9 @@ def from_json(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:
 
 
 def _parsed(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:
+    found = from_lines(texts, type_)
+    if found is not None:
+        return found
     try:
         return _fast(texts, type_)
     except pa.ArrowException:  # one text that is unlike the others spoils all of them
@@ -101,6 +106,8 @@ def _cast_or_null(values: pa.Array, type_: pa.DataType) -> pa.Array:
 def _fast(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:
     count = len(texts)
     lines = pc.fill_null(texts, "{}")
+    if pc.starts_with(lines, "{").true_count < count:  # of a first line `null` Arrow's reader dies
+        raise pa.ArrowInvalid("a text is no JSON object")
     joined = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), lines), "\n")
     data = joined[0].as_buffer() if count else pa.py_buffer(b"")
     if not data.size:

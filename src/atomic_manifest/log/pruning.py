@@ -37,7 +37,7 @@ from atomic_manifest.log.predicate import (
     Predicate,
     columns_of,
 )
-from atomic_manifest.log.stats_columns import type_of
+from atomic_manifest.log.stats_columns import partition_texts, type_of
 
 _Ask: TypeAlias = Callable[[ColumnBounds], Outcomes]
 
@@ -114,7 +114,7 @@ class Pruner:
     def groups(self, groups: Sequence[RowGroup]) -> list[RowGroup]:
         """The groups with files that may hold rows that match."""
         groups = [group for group in groups if group.rows]
-        kept = self._may_match(_Groups(groups, self._partitions, self._data))
+        kept = _outcomes(self._predicate, _Groups(groups, self._partitions, self._data)).true
         return [group for group, keep in zip(groups, kept.to_pylist(), strict=True) if keep]
 
     def files(self, partition_values: Any, texts: Any, parsed: Any) -> pa.BooleanArray:
@@ -126,10 +126,14 @@ class Pruner:
             parsed: Typed statistics of the same files, with at least the columns of `typed` that
                 there are; None if there are none.
         """
+        return self.outcomes(partition_values, texts, parsed).true
+
+    def outcomes(self, partition_values: Any, texts: Any, parsed: Any = None) -> Outcomes:
+        """What the predicate may be for rows of each file. Arguments as of `files`."""
         given = next(each for each in (partition_values, texts, parsed) if each is not None)
         stats = self._statistics(texts, parsed) if self._data else None
         facts = _Files(len(given), partition_values, stats, self._partitions, self._data)
-        return self._may_match(facts)
+        return _outcomes(self._predicate, facts)
 
     def _statistics(self, texts: Any, parsed: Any) -> pa.StructArray | None:
         type_ = type_of((column.path, column.type) for column in self._data.values())
@@ -141,9 +145,6 @@ class Pruner:
         missing = pc.is_null(typed)
         found = from_json(pc.if_else(missing, texts, None), type_)
         return pc.if_else(missing, found, typed)
-
-    def _may_match(self, facts: _Facts) -> pa.BooleanArray:
-        return _outcomes(self._predicate, facts).true
 
 
 def pruned(files: pa.Table, pruner: Pruner) -> pa.Table:
@@ -190,8 +191,7 @@ class _Files:
     def outcomes(self, name: str, ask: _Ask) -> Outcomes:
         """See `_Facts`."""
         if (column := self.partitions.get(name)) is not None:
-            key = pa.scalar(name, self.partition_values.type.key_type)
-            texts = pc.map_lookup(self.partition_values, key, "first")
+            texts = partition_texts(self.partition_values, name)
             distinct = texts.dictionary_encode(null_encoding="encode")
             known = of_partitions(distinct.dictionary.to_pylist(), column.type_name)
             return ask(known).take(distinct.indices)

@@ -131,10 +131,40 @@ def parse_partitions(values: pa.Array, type_: pa.StructType) -> pa.StructArray:
     """
     columns = []
     for field in type_:
-        texts = pc.map_lookup(values, pa.scalar(field.name, values.type.key_type), "first")
-        distinct = texts.dictionary_encode()
+        distinct = partition_texts(values, field.name).dictionary_encode()
         columns.append(pc.take(_parsed(distinct.dictionary, field.type), distinct.indices))
     return pa.StructArray.from_arrays(columns, fields=list(type_))
+
+
+def partition_texts(values: pa.Array, name: str) -> pa.Array:
+    """The serialized values of one partition column, null where there is none.
+
+    Args:
+        values: Of `add.partitionValues`: maps of text.
+        name: The column's physical name.
+    """
+    offsets = values.offsets
+    lengths = pc.min_max(pc.subtract(offsets[1:], offsets[:-1])).as_py()
+    width = lengths["max"]
+    if values.null_count or not width or lengths["min"] != width:
+        return _looked_up(values, name)
+    # Maps that have the same keys in the same places, as one writer makes them, are a matrix.
+    start, count = offsets[0].as_py(), len(values) * width
+    keys, items = values.keys.slice(start, count), values.items.slice(start, count)
+    place = pc.index(keys.slice(0, width), name).as_py()
+    found = pc.equal(keys, name)
+    if place < 0 or found.true_count != len(values):
+        return _looked_up(values, name)
+    if width == 1:
+        return items
+    places = pa.array(range(place, count, width))
+    if not pc.all(found.take(places)).as_py():
+        return _looked_up(values, name)
+    return items.take(places)
+
+
+def _looked_up(values: pa.Array, name: str) -> pa.Array:
+    return pc.map_lookup(values, pa.scalar(name, values.type.key_type), "first")
 
 
 def _parsed(texts: pa.Array, type_: pa.DataType) -> pa.Array:

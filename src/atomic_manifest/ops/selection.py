@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from atomic_manifest.log.predicate import FileFacts, Predicate, may_match, must_match
+from atomic_manifest.log.pruning import Pruner
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +29,43 @@ class _Statistics(msgspec.Struct, rename="camel"):
     num_records: int
 
 
-def select(files: pa.Table, predicate: Predicate, types: Mapping[str, str]) -> Selection:
+def select(
+    files: pa.Table, predicate: Predicate, types: Mapping[str, str], pruner: Pruner | None = None
+) -> Selection:
     """Sort files by what a predicate means for them.
 
     Args:
         files: Rows of `Snapshot.files()`.
         predicate: Which rows.
         types: Delta's names of types by dotted column (`type_names`).
+        pruner: Of the same predicate, to spare looking at most files one by one; None to look at all.
     """
-    whole, partly = [], []
-    for facts in _facts(files, types):
-        all_match = must_match(predicate, facts)
-        whole.append(all_match)
-        partly.append(not all_match and may_match(predicate, facts))
+    whole: list[bool] = []
+    partly: list[bool] = []
+    for batch in files.to_batches():
+        certain, unsure = _judged(batch, pruner)
+        whole += certain.to_pylist()
+        partly += [False] * batch.num_rows
+        rows = pc.indices_nonzero(unsure)
+        start = len(whole) - batch.num_rows
+        for row, facts in zip(rows.to_pylist(), _facts(batch.take(rows), types), strict=True):
+            whole[start + row] = all_match = must_match(predicate, facts)
+            partly[start + row] = not all_match and may_match(predicate, facts)
     return Selection(
         files.filter(pa.array(whole, pa.bool_())), files.filter(pa.array(partly, pa.bool_()))
     )
+
+
+def _judged(files: pa.RecordBatch, pruner: Pruner | None) -> tuple[pa.Array, pa.Array]:
+    """Of which files every row matches for certain, and which have to be looked at.
+
+    What a pruner says of many files at once is never more than what there is to say of each.
+    """
+    if pruner is None:
+        return pa.repeat(False, len(files)), pa.repeat(True, len(files))  # noqa: FBT003 - values
+    found = pruner.outcomes(files["partition_values"], files["stats"])
+    certain = pc.invert(pc.or_(found.null, found.false))
+    return certain, pc.and_not(found.true, certain)
 
 
 def records(files: pa.Table) -> list[int | None]:
@@ -63,7 +86,6 @@ def _records(stats: str | None, vector: Mapping[str, Any] | None) -> int | None:
     return rows - (0 if vector is None else vector["cardinality"])
 
 
-def _facts(files: pa.Table, types: Mapping[str, str]) -> Iterator[FileFacts]:
-    for batch in files.select(["partition_values", "stats"]).to_batches():
-        for row in batch.to_pylist():
-            yield FileFacts(dict(row["partition_values"] or ()), row["stats"], types)
+def _facts(files: pa.RecordBatch, types: Mapping[str, str]) -> Iterator[FileFacts]:
+    for row in files.select(["partition_values", "stats"]).to_pylist():
+        yield FileFacts(dict(row["partition_values"] or ()), row["stats"], types)
