@@ -51,14 +51,17 @@ TITLES = {
     "open": ("open for append", "ms"),
     "list": ("list all files of an open handle", "ms"),
     "open_and_list": ("open and list all files", "ms"),
+    "paths": ("open and list all paths", "ms"),
     "partition": ("open and plan one partition", "ms"),
     "statistics": ("open and plan by statistics", "ms"),
     "append": ("processor time of an append, open handle", "ms"),
     "checkpoint": ("write a checkpoint", "ms"),
     "size": ("size of the checkpoint", "MiB"),
     "memory": ("peak memory of open and list", "MiB"),
+    "paths_memory": ("peak memory of open and list paths", "MiB"),
 }
-_ORDER = ("open", "list", "open_and_list", "partition", "statistics", "append")
+_ORDER = ("open", "list", "open_and_list", "paths", "partition", "statistics", "append")
+_MEMORY = {"open_and_list": "memory", "paths": "paths_memory"}
 
 
 def measure(sizes: list[int], folder: Path) -> list[Row]:
@@ -79,9 +82,9 @@ def _measured(files: int, folder: Path) -> list[Row]:
     for what in _ORDER:
         found = {name: _best(name, what, path, files) for name, path in paths.items()}
         rows.append(Row(what, files, {name: each["seconds"] for name, each in found.items()}))
-        if what == "open_and_list":
+        if what in _MEMORY:
             peaks = {name: each["peak_mib"] - idle[name] for name, each in found.items()}
-            rows.append(Row("memory", files, peaks))
+            rows.append(Row(_MEMORY[what], files, peaks))
     shutil.rmtree(folder)
     return rows
 

@@ -29,6 +29,10 @@ class Library(Protocol):
         """All files; their number."""
         ...
 
+    def paths(self, table: Any) -> int:
+        """The paths of all files; their number."""
+        ...
+
     def partition(self, table: Any, day: Any) -> int:
         """The files of a day; their number."""
         ...
@@ -62,6 +66,10 @@ class Ours:
         """See `Library`."""
         return int(table.files().num_rows)
 
+    def paths(self, table: Any) -> int:
+        """See `Library`."""
+        return len(table.files(columns=["path"])["path"].to_pylist())
+
     def partition(self, table: Any, day: Any) -> int:
         """See `Library`."""
         return int(table.files(f"day = '{day}'").num_rows)
@@ -94,6 +102,10 @@ class Theirs:
     def list(self, table: Any) -> int:
         """See `Library`."""
         return int(table.get_add_actions().num_rows)
+
+    def paths(self, table: Any) -> int:
+        """See `Library`."""
+        return len(table.file_uris())
 
     def partition(self, table: Any, day: Any) -> int:
         """See `Library`."""
@@ -132,6 +144,10 @@ def _open_and_list(library: Library, path: str, files: int) -> dict[str, float]:
     return {"seconds": _timed(lambda: _expect(library.list(library.open(path)), files))}
 
 
+def _paths(library: Library, path: str, files: int) -> dict[str, float]:
+    return {"seconds": _timed(lambda: _expect(library.paths(library.open(path)), files))}
+
+
 def _partition(library: Library, path: str, files: int) -> dict[str, float]:
     day = tables.day_of(files // 2)
     whole = min(tables.FILES_PER_DAY, files)
@@ -165,6 +181,7 @@ MEASURES: dict[str, Callable[[Library, str, int], dict[str, float]]] = {
     "open": _open,
     "list": _list,
     "open_and_list": _open_and_list,
+    "paths": _paths,
     "partition": _partition,
     "statistics": _statistics,
     "append": _append,

@@ -7,6 +7,8 @@ from typing import Any
 from benchmarks.contention.plot import COLOURS
 from benchmarks.log.command import TITLES, Row
 
+_ACROSS = 3
+
 
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Draw one small picture a measure; the suffix of the path gives the format."""
@@ -17,8 +19,11 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "log", "svg.fonttype": "none", "font.size": 9})
     import matplotlib.pyplot as plt
 
-    figure, grid = plt.subplots(3, 3, figsize=(10, 8), layout="constrained", sharex=True)
-    for axes, (what, (title, unit)) in zip(grid.flat, TITLES.items(), strict=True):
+    lines = -(-len(TITLES) // _ACROSS)
+    figure, grid = plt.subplots(lines, _ACROSS, figsize=(10, 2.6 * lines), layout="constrained")
+    for axes in grid.flat[len(TITLES) :]:
+        axes.remove()
+    for axes, (what, (title, unit)) in zip(grid.flat, TITLES.items(), strict=False):
         of_measure = sorted((row for row in rows if row.what == what), key=lambda row: row.files)
         factor = 1000 if unit == "ms" else 1
         for name in next((row.figures for row in of_measure), ()):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atomic_manifest.commit.conflicts import Conflict, ConflictKind
     from atomic_manifest.commit.messages import Budget
     from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
-    from atomic_manifest.data.options import WriteOptions
+    from atomic_manifest.data.write.options import WriteOptions
     from atomic_manifest.dataset import write_dataset
     from atomic_manifest.errors import (
         AtomicManifestError,
@@ -71,7 +71,7 @@ _HOMES = {
     "RunResult": "rerun",
     "Table": "table",
     "Transaction": "transaction",
-    "WriteOptions": "data.options",
+    "WriteOptions": "data.write.options",
     "append": "table",
     "read_table": "table",
     "write_dataset": "dataset",

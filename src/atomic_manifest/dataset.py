@@ -14,16 +14,16 @@ import pyarrow.dataset as ds
 
 from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.arrow_options import (
+from atomic_manifest.data.input.conform import conform
+from atomic_manifest.data.input.frame_schema import remembered
+from atomic_manifest.data.input.source import open_source
+from atomic_manifest.data.write.arrow_options import (
     parquet_arguments,
     partition_columns,
     truncates_timestamps,
 )
-from atomic_manifest.data.conform import conform
-from atomic_manifest.data.frame_schema import remembered
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.sink import WrittenFile
-from atomic_manifest.data.source import open_source
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.sink import WrittenFile
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError, TableNotFound
 from atomic_manifest.first_write import write_first

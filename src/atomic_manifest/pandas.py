@@ -5,7 +5,7 @@ alone does neither.
 
 Index: its named levels become columns of the table, and come back as its levels; an unnamed one is only
 written if asked for. Types that Delta lacks come back as they were where nothing is lost by it (see
-`data.frame_schema`).
+`data.input.frame_schema`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow as pa
 
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.filters import Filter
-from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.filter.filters import Filter
+from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError
 from atomic_manifest.table import Table, Url, WriteMode, write

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from atomic_manifest.data.writer import Progress
+from atomic_manifest.data.write.writer import Progress
 from atomic_manifest.errors import DataError
 
 _METHODS = ("set_size", "relative_update")

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from atomic_manifest.data.filters import Filter, to_expression
-from atomic_manifest.data.frame_schema import as_remembered, index_columns
-from atomic_manifest.data.planning import planned
-from atomic_manifest.data.reader import to_dataset
-from atomic_manifest.data.stream import stream
-from atomic_manifest.data.table_dataset import BATCH_ROWS
+from atomic_manifest.data.filter.filters import Filter, to_expression
+from atomic_manifest.data.input.frame_schema import as_remembered, index_columns
+from atomic_manifest.data.read.planning import planned
+from atomic_manifest.data.read.reader import to_dataset
+from atomic_manifest.data.read.stream import stream
+from atomic_manifest.data.read.table_dataset import BATCH_ROWS
 from atomic_manifest.errors import DataError
 from atomic_manifest.handle import Handle
+from atomic_manifest.log.columns import FILES
 from atomic_manifest.log.history import HistoryRecord, history
 from atomic_manifest.ops.selection import records
 from atomic_manifest.progress import Watch, watch, watched
@@ -149,14 +150,25 @@ class Reading:
         """The Arrow PyCapsule interface: `polars.DataFrame(table)` and the like."""
         return self.to_batches().__arrow_c_stream__(requested_schema)
 
-    def files(self, filter: Filter = None) -> pa.Table:
+    def files(self, filter: Filter = None, *, columns: Sequence[str] | None = None) -> pa.Table:
         """The data files of the handle's version: path, partition values, size, statistics, ...
 
         Args:
             filter: Only files that may hold rows that match, as their partition values and statistics
                 tell. As for `to_dataset`; an Arrow expression leaves out files of other partitions.
+            columns: What to tell of them, which is all that is read of the log: some of `path`,
+                `partition_values`, `size`, `modification_time`, `data_change`, `stats`, `tags`,
+                `deletion_vector`, `base_row_id`, `default_row_commit_version` and
+                `clustering_provider`; None for all.
+
+        Raises:
+            InvalidFilter: `filter` does not fit the table.
+            DataError: There is no such column.
         """
-        return planned(self._handle.snapshot, filter)
+        unknown = [name for name in columns or () if name not in FILES.names]
+        if unknown:
+            raise DataError(f"files have no {unknown[0]!r}, but {', '.join(FILES.names)}")
+        return planned(self._handle.snapshot, filter, columns)
 
     def history(self, limit: int | None = None) -> Iterator[HistoryRecord]:
         """The commits in the log, the newest first; `limit` of them at most."""

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from atomic_manifest.commit.plan import same_layout
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.filters import Filter
-from atomic_manifest.data.rows import requirement
+from atomic_manifest.data.filter.filters import Filter
+from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.errors import CommitConflict, CommitContended, DataError
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.snapshot import Snapshot

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from atomic_manifest.data.conform import conform
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.sink import WrittenFile
-from atomic_manifest.data.writer import write_files
+from atomic_manifest.data.input.conform import conform
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.sink import WrittenFile
+from atomic_manifest.data.write.writer import write_files
 from atomic_manifest.env import Env
 from atomic_manifest.errors import DataError, SchemaMismatch, StoreError
 from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping

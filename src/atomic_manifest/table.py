@@ -21,11 +21,11 @@ from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.resolve import resolve, revoke
 from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
-from atomic_manifest.data.filters import Filter
-from atomic_manifest.data.frame_schema import remembered
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.rows import requirement
-from atomic_manifest.data.source import open_source
+from atomic_manifest.data.filter.filters import Filter
+from atomic_manifest.data.input.frame_schema import remembered
+from atomic_manifest.data.input.source import open_source
+from atomic_manifest.data.read.rows import requirement
+from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import (
     CommitOutcomeUnknown,

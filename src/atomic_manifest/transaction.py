@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 
 from atomic_manifest.commit.intent import ReadNothing
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.filters import Filter, to_expression, to_predicate
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.reader import to_dataset
-from atomic_manifest.data.rows import requirement
-from atomic_manifest.data.source import open_source
+from atomic_manifest.data.filter.filters import Filter, to_expression, to_predicate
+from atomic_manifest.data.input.source import open_source
+from atomic_manifest.data.read.reader import to_dataset
+from atomic_manifest.data.read.rows import requirement
+from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import CommitOutcomeUnknown, DataError, TransactionEnded
 from atomic_manifest.handle import Handle, recorded
 from atomic_manifest.log.predicate import Predicate

@@ -12,10 +12,10 @@ from functools import cached_property
 import pyarrow as pa
 
 from atomic_manifest.commit.intent import ReadSet
-from atomic_manifest.data.filters import type_names
-from atomic_manifest.data.physical import physical_predicate
-from atomic_manifest.data.planning import pruner
-from atomic_manifest.data.rows import rows_except, rows_where, tally_where
+from atomic_manifest.data.filter.filters import type_names
+from atomic_manifest.data.read.physical import physical_predicate
+from atomic_manifest.data.read.planning import pruner
+from atomic_manifest.data.read.rows import rows_except, rows_where, tally_where
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.actions import Add, Remove
 from atomic_manifest.log.entry import Entry

@@ -6,9 +6,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import pyarrow as pa
 
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.filters import Filter
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.source import open_source
+from atomic_manifest.data.filter.filters import Filter
+from atomic_manifest.data.input.source import open_source
+from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.append import Append, with_new_columns

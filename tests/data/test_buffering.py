@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from atomic_manifest.data.encoding import THREADS
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.writer import StagedFiles, write_files
+from atomic_manifest.data.write.encoding import THREADS
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.writer import StagedFiles, write_files
 from atomic_manifest.store.driver import Data, DriverUpload, WriteOutcome
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
@@ -117,7 +117,7 @@ def test_more_scattered_partitions_than_open_files_get_one_file_each() -> None:
 def test_scattered_partitions_that_may_all_be_open_wait_in_memory_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("atomic_manifest.data.buffering.spill", None)
+    monkeypatch.setattr("atomic_manifest.data.write.buffering.spill", None)
     given = list(scattered(8, 40, 2000))
     store, driver, staged = write(given, max_open_files=8, buffer_size=1 << 17)
     assert (len(staged.adds), files_of_each(staged), driver.most) == (8, {1}, 8)
@@ -128,7 +128,7 @@ def test_scattered_partitions_that_may_all_be_open_wait_in_memory_alone(
 def test_sorted_partitions_are_finished_as_they_pass(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atomic_manifest.data.buffering.spill", None)
+    monkeypatch.setattr("atomic_manifest.data.write.buffering.spill", None)
     count = 100_000 // rows
     whole = batch([n // rows for n in range(count * rows)], 0)
     given = [whole.slice(start, 1000) for start in range(0, whole.num_rows, 1000)]

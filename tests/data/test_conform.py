@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from atomic_manifest.data.conform import conform
+from atomic_manifest.data.input.conform import conform
 from atomic_manifest.errors import DataError, InvalidSchema, NullsInColumn, SchemaMismatch
 from atomic_manifest.log.schema import canonical
 

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from atomic_manifest.data import filesystem
-from atomic_manifest.data.filesystem import WHOLE_BYTES, StoreFile, to_filesystem
+from atomic_manifest.data.read import filesystem
+from atomic_manifest.data.read.filesystem import WHOLE_BYTES, StoreFile, to_filesystem
 from atomic_manifest.errors import NotFound, UnsupportedByStore
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.object_store import ObjectStore

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomic_manifest.data.filter_terms import Terms, type_names
+from atomic_manifest.data.filter.filter_terms import Terms, type_names
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log.predicate import Comparison, In, Not
 

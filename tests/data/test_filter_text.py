@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomic_manifest.data.filter_terms import Terms
-from atomic_manifest.data.filter_text import parse
+from atomic_manifest.data.filter.filter_terms import Terms
+from atomic_manifest.data.filter.filter_text import parse
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log.predicate import And, Comparison, Everything, In, IsNull, Not, Nothing, Or
 

@@ -10,7 +10,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from atomic_manifest.data.filters import predicate_expression, to_expression, to_predicate
+from atomic_manifest.data.filter.filters import predicate_expression, to_expression, to_predicate
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log.predicate import Comparison, Everything, In, IsNull, Not, Or, Predicate
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomic_manifest.data.conform import conform
+from atomic_manifest.data.input.conform import conform
 from atomic_manifest.errors import DataError
 from tests.interop.exact import facts
 

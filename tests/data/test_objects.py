@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from atomic_manifest.data.objects import check_objects
-from atomic_manifest.data.source import open_source
+from atomic_manifest.data.input.objects import check_objects
+from atomic_manifest.data.input.source import open_source
 from atomic_manifest.errors import DataError
 
 DAY, MOMENT = dt.date(2026, 1, 2), dt.datetime(2026, 1, 1, 5, 0, 0, 1)

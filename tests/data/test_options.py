@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import DataError
 
 

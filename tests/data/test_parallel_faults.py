@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.writer import write_files
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.writer import write_files
 from atomic_manifest.errors import StoreUnavailable
 from atomic_manifest.store import ObjectStore, Retry
 from atomic_manifest.store.driver import Driver

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomic_manifest.data.partitioning import split
+from atomic_manifest.data.write.partitioning import split
 from atomic_manifest.errors import DataError
 
 KEYS = st.tuples(

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import atomic_manifest as am
-from atomic_manifest.data.filter_terms import Terms
-from atomic_manifest.data.filters import predicate_expression
-from atomic_manifest.data.planning import pruner
-from atomic_manifest.data.reader import to_dataset
+from atomic_manifest.data.filter.filter_terms import Terms
+from atomic_manifest.data.filter.filters import predicate_expression
+from atomic_manifest.data.read.planning import pruner
+from atomic_manifest.data.read.reader import to_dataset
 from atomic_manifest.log.predicate import And, IsNull, Not, Or, Predicate
 from atomic_manifest.log.snapshot import Snapshot, load
 from atomic_manifest.store import open_store

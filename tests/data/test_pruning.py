@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import pytest
 
 import atomic_manifest as am
-from atomic_manifest.data.filters import to_predicate
-from atomic_manifest.data.guarantees import MOST
-from atomic_manifest.data.planning import planned, pruner
-from atomic_manifest.data.reader import to_dataset
+from atomic_manifest.data.filter.filters import to_predicate
+from atomic_manifest.data.read.guarantees import MOST
+from atomic_manifest.data.read.planning import planned, pruner
+from atomic_manifest.data.read.reader import to_dataset
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log import checkpoint_order
 from atomic_manifest.log.checkpoint import write_checkpoint
@@ -175,7 +175,7 @@ def test_engines_open_only_the_files_of_a_filter(store, driver, engine, given, w
 
 def test_guarantees_of_many_files_are_of_partitions_only(store, driver, monkeypatch):
     assert MOST > 1000
-    monkeypatch.setattr("atomic_manifest.data.reader.MOST", 10)
+    monkeypatch.setattr("atomic_manifest.data.read.reader.MOST", 10)
     dataset = to_dataset(store, load(store))
     driver.clear()
     assert dataset.to_table(filter=(pc.field("id") == 57)).num_rows == 1

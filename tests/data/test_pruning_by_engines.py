@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pytest
 
 import atomic_manifest as am
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.reader import to_dataset
+from atomic_manifest.data.read.reader import to_dataset
+from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.log.snapshot import load
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.object_store import ObjectStore

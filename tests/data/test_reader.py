@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.reader import to_dataset
-from atomic_manifest.data.writer import write_files
+from atomic_manifest.data.read.reader import to_dataset
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.writer import write_files
 from atomic_manifest.errors import CorruptLog, InvalidFilter
 from atomic_manifest.log.actions import Add, DeletionVector
 from atomic_manifest.log.schema import canonical

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.row_group import RowGroup, spill
-from atomic_manifest.data.spill import Run
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.row_group import RowGroup, spill
+from atomic_manifest.data.write.spill import Run
 from atomic_manifest.errors import DataError
 
 SCHEMA = pa.schema([("x", pa.int64())])

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.sink import ParquetSink
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.sink import ParquetSink
 from atomic_manifest.errors import StoreUnavailable
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore

@@ -10,7 +10,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from atomic_manifest.data.source import open_source
+from atomic_manifest.data.input.source import open_source
 from atomic_manifest.errors import DataError, SchemaMismatch
 
 ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
@@ -229,7 +229,7 @@ def test_pandas_is_not_imported_for_other_input() -> None:
 
     code = (
         "import sys, pyarrow as pa\n"
-        "from atomic_manifest.data.source import open_source\n"
+        "from atomic_manifest.data.input.source import open_source\n"
         "table = pa.table({'a': pa.nulls(1)})  # to make arrays of values, pyarrow imports it\n"
         "open_source(table).read_all()\n"
         "assert 'pandas' not in sys.modules\n"

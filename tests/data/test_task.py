@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.task import Task
-from atomic_manifest.data.writer import StagedFiles, write_files
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.task import Task
+from atomic_manifest.data.write.writer import StagedFiles, write_files
 from atomic_manifest.errors import DataError, WriteOutcomeUnknown
 from atomic_manifest.store import ObjectStore, Retry
 from atomic_manifest.store.local import LocalDriver

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.writer import StagedFiles, write_files
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.writer import StagedFiles, write_files
 from atomic_manifest.errors import DataError, InvalidSchema, StoreUnavailable
 from atomic_manifest.log.partition import parse
 from atomic_manifest.log.path import decode_file_path
@@ -359,10 +359,10 @@ def test_an_append_needs_no_pandas() -> None:
 
     code = """
 import sys, pyarrow as pa
-from atomic_manifest.data.conform import conform
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.source import open_source
-from atomic_manifest.data.writer import write_files
+from atomic_manifest.data.input.conform import conform
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.input.source import open_source
+from atomic_manifest.data.write.writer import write_files
 from atomic_manifest.env import SYSTEM
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore

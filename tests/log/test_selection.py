@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomic_manifest.data.physical import described
+from atomic_manifest.data.read.physical import described
 from atomic_manifest.log.columns import FILES
 from atomic_manifest.log.pruning import Pruner
 from atomic_manifest.ops.selection import select

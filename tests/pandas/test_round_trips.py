@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal, assert_index_equal
 
 import atomic_manifest as am
 import atomic_manifest.pandas
-from atomic_manifest.data.frame_schema import PROPERTY
+from atomic_manifest.data.input.frame_schema import PROPERTY
 from atomic_manifest.errors import SchemaMismatch
 
 COLUMNS = {

@@ -191,6 +191,17 @@ def test_a_callback_that_raises_stops_the_write_and_leaves_nothing(table, write)
     assert not data_files(table.url + "-new")
 
 
+def test_bytes_are_told_while_a_file_is_written(table):
+    callback = Counted()
+    told = []
+    callback.bytes.hooks["told"] = lambda size, value: told.append(value)
+    batches = DATA.to_batches(max_chunksize=100)
+    table.append(batches, options=am.WriteOptions(max_rows_per_group=100), callback=callback)
+    assert len(data_files(table.url)) == 1
+    assert len(told) > 2
+    assert told == sorted(told)
+
+
 def test_a_child_that_cannot_be_closed_stops_the_write_too(table):
     class Child(fsspec.callbacks.Callback):
         def close(self):

@@ -112,7 +112,7 @@ def test_scanners_of_the_dataset_keep_to_the_batch_size(made):
 
 
 def test_row_groups_of_large_files_are_pieces_of_their_own(made, monkeypatch):
-    from atomic_manifest.data import stream
+    from atomic_manifest.data.read import stream
 
     wanted = made.open().to_arrow(filter="id >= 777")
     monkeypatch.setattr(stream, "_WHOLE_BYTES", 0)

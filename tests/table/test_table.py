@@ -219,6 +219,17 @@ def test_files_and_history_tell_what_is_there(table):
     assert len(list(table.history(limit=1))) == 1
 
 
+def test_files_tell_what_is_asked_for(table):
+    table.append(rows(1))
+    table.append(rows(2))
+    assert table.files(columns=["size", "path"]).column_names == ["size", "path"]
+    assert table.files(columns=["path"]).equals(table.files().select(["path"]))
+    assert table.files("id = 2", columns=["path"]).num_rows == 1
+    assert table.files(pc.field("id") == 2, columns=["path"]).column_names == ["path"]
+    with pytest.raises(am.errors.DataError, match="'nope'"):
+        table.files(columns=["nope"])
+
+
 def test_checkpoints_come_by_themselves_at_the_table_s_interval(tmp_path):
     table = am.Table.create(tmp_path / "t", SCHEMA, configuration={"delta.checkpointInterval": "4"})
     for number in range(9):

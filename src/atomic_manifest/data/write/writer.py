@@ -15,13 +15,13 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from atomic_manifest.data.buffering import Buffering
-from atomic_manifest.data.file_set import FileSet
-from atomic_manifest.data.layout import file_schema
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.partitioning import Values, coalesced, split
-from atomic_manifest.data.sink import WrittenFile
-from atomic_manifest.data.task import Task
+from atomic_manifest.data.write.buffering import Buffering
+from atomic_manifest.data.write.file_set import FileSet
+from atomic_manifest.data.write.layout import file_schema
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.partitioning import Values, coalesced, split
+from atomic_manifest.data.write.sink import WrittenFile
+from atomic_manifest.data.write.task import Task
 from atomic_manifest.env import Env
 from atomic_manifest.log import path
 from atomic_manifest.log.actions import Add
@@ -30,7 +30,7 @@ from atomic_manifest.store.batch import batched
 from atomic_manifest.store.object_store import ObjectStore
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called now and then with the rows taken and the bytes finished so far."""
+"""Called now and then with the rows taken and the bytes encoded so far."""
 
 _BATCHES = 4
 """As many batches as that fill the buffer. Each split costs by the partition."""
@@ -69,7 +69,7 @@ def write_files(
 
     Args:
         store: Rooted at the table.
-        reader: Batches of exactly `schema` (see `conform`).
+        reader: Batches of exactly `schema` (see `input.conform`).
         schema: The table's.
         partition_by: Its partition columns.
         file_prefix: Makes file names unique, e.g. the commit id.

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from atomic_manifest.data.casting import is_bytes, is_list, is_text
+from atomic_manifest.data.input.casting import is_bytes, is_list, is_text
 from atomic_manifest.errors import CorruptLog, UnsupportedTableFeature
 from atomic_manifest.log.column_mapping import FIELD_ID, NO_MAPPING, ColumnMapping
 from atomic_manifest.log.schema import is_variant

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from atomic_manifest.data.casting import is_list, is_lossless
+from atomic_manifest.data.input.casting import is_list, is_lossless
 from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
 from atomic_manifest.log.schema import meaning
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 import pyarrow as pa
 
-from atomic_manifest.data.filter_terms import Terms, columns, type_names
+from atomic_manifest.data.filter.filter_terms import Terms, columns, type_names
 from atomic_manifest.log.column_mapping import ColumnMapping
 from atomic_manifest.log.predicate import (
     And,

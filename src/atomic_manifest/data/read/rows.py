@@ -1,7 +1,7 @@
 """The rows of some files for which a predicate is TRUE, and the other rows.
 
 Invariants: every row is on exactly one side. Rows are tested in memory, after they are read, because a
-dataset that filters while it reads may pass over NaN (see `filters`). Streams are never held whole.
+dataset that filters while it reads may pass over NaN (see `filter.filters`). Streams are never held whole.
 
 Error semantics: as `reader.to_dataset`.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomic_manifest.data.conform import conform
-from atomic_manifest.data.filter_terms import Terms
-from atomic_manifest.data.filters import predicate_expression
-from atomic_manifest.data.reader import batches_by_file, to_dataset
+from atomic_manifest.data.filter.filter_terms import Terms
+from atomic_manifest.data.filter.filters import predicate_expression
+from atomic_manifest.data.input.conform import conform
+from atomic_manifest.data.read.reader import batches_by_file, to_dataset
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.predicate import Everything, Predicate, columns_of

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from atomic_manifest.data.filters import Filter, to_expression
-from atomic_manifest.data.reader import parts_of
-from atomic_manifest.data.table_dataset import BATCH_ROWS, Parts
+from atomic_manifest.data.filter.filters import Filter, to_expression
+from atomic_manifest.data.read.reader import parts_of
+from atomic_manifest.data.read.table_dataset import BATCH_ROWS, Parts
 from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -41,7 +41,7 @@ def stream(
         store: Rooted at the table.
         snapshot: The version to read.
         columns: Which, in which order; None for all.
-        filter: Rows to give; see `filters.Filter`.
+        filter: Rows to give; see `filter.filters.Filter`.
         batch_size: The most rows of a batch.
 
     Raises:

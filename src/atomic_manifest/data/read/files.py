@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from atomic_manifest.data.adapt import adapter
+from atomic_manifest.data.read.adapt import adapter
 from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.actions import DeletionVector
 from atomic_manifest.log.column_mapping import ColumnMapping

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from atomic_manifest.data.physical import described
+from atomic_manifest.data.read.physical import described
 from atomic_manifest.errors import CorruptLog, DataError
 from atomic_manifest.log.column_bounds import ColumnBounds
 from atomic_manifest.log.file_bounds import is_ordered, of_statistics

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from atomic_manifest.data.objects import check_objects
+from atomic_manifest.data.input.objects import check_objects
 from atomic_manifest.errors import DataError
 
 _FRAME_ROWS = 1 << 20

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from atomic_manifest.data.file_set import FileSet, StagedFile
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.partitioning import Values
-from atomic_manifest.data.row_group import RowGroup, spill
-from atomic_manifest.data.spill import Run
+from atomic_manifest.data.write.file_set import FileSet, StagedFile
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.partitioning import Values
+from atomic_manifest.data.write.row_group import RowGroup, spill
+from atomic_manifest.data.write.spill import Run
 
 
 @dataclass(slots=True, eq=False)

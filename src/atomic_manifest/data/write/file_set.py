@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from atomic_manifest.data.encoding import Encoding, Job
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.partitioning import Values
-from atomic_manifest.data.row_group import Rows
-from atomic_manifest.data.sink import ParquetSink, WrittenFile
+from atomic_manifest.data.write.encoding import Encoding, Job
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.partitioning import Values
+from atomic_manifest.data.write.row_group import Rows
+from atomic_manifest.data.write.sink import ParquetSink, WrittenFile
 from atomic_manifest.log import partition, stats
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -81,12 +81,17 @@ class FileSet:
         self._name = name
         self._options = options
         self._files: list[StagedFile] = []
+        self._size = 0
         self._encoding = Encoding(max(1, options.buffer_size // 2))
 
     @property
     def size(self) -> int:
-        """Bytes of the finished files."""
-        return sum(written.size for _, written in self.finished())
+        """Bytes encoded so far. It never falls, although a file is closed before its size is known."""
+        sizes = (
+            file.sink.size if file.written is None else file.written.size for file in self._files
+        )
+        self._size = max(self._size, sum(sizes))
+        return self._size
 
     def finished(self) -> list[tuple[StagedFile, WrittenFile]]:
         """The finished files, in the order they were begun."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomic_manifest.data.filters import Filter, to_expression, to_predicate
-from atomic_manifest.data.guarantees import partitions_of
-from atomic_manifest.data.physical import described, physical_predicate
+from atomic_manifest.data.filter.filters import Filter, to_expression, to_predicate
+from atomic_manifest.data.read.guarantees import partitions_of
+from atomic_manifest.data.read.physical import described, physical_predicate
 from atomic_manifest.log.predicate import Everything, Predicate
 from atomic_manifest.log.pruning import Pruner
 from atomic_manifest.log.snapshot import Snapshot
@@ -24,7 +24,7 @@ def planned(snapshot: Snapshot, filter: Filter, columns: Sequence[str] | None = 
 
     Args:
         snapshot: The version to read.
-        filter: See `filters.Filter`.
+        filter: See `filter.filters.Filter`.
         columns: Of `Snapshot.files()`; None for all.
     """
     if not isinstance(filter, pc.Expression):

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from atomic_manifest.data.convert import Convert, check_names, check_no_nulls, converter
+from atomic_manifest.data.input.convert import Convert, check_names, check_no_nulls, converter
 from atomic_manifest.errors import DataError, SchemaMismatch
 
 ConvertBatch: TypeAlias = Callable[[pa.RecordBatch], pa.RecordBatch]

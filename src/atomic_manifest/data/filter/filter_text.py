@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn, get_args
 
-from atomic_manifest.data.filter_terms import Terms
+from atomic_manifest.data.filter.filter_terms import Terms
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log.predicate import And, Everything, Not, Nothing, Operator, Or, Predicate
 

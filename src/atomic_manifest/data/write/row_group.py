@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from atomic_manifest.data.options import WriteOptions
-from atomic_manifest.data.spill import Run, Spilled
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.spill import Run, Spilled
 
 GROUP_BYTES = 64 << 20
 """A row group is written when its rows take this much memory as Arrow."""

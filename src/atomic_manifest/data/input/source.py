@@ -17,8 +17,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from atomic_manifest.data.conform import batch_converter
-from atomic_manifest.data.frames import of_frame, of_mapping
+from atomic_manifest.data.input.conform import batch_converter
+from atomic_manifest.data.input.frames import of_frame, of_mapping
 from atomic_manifest.errors import DataError
 
 

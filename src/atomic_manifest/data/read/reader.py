@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from atomic_manifest.data.files import DataFile, FileReader
-from atomic_manifest.data.filesystem import to_filesystem
-from atomic_manifest.data.filters import Filter, to_expression
-from atomic_manifest.data.guarantees import (
+from atomic_manifest.data.filter.filters import Filter, to_expression
+from atomic_manifest.data.read.files import DataFile, FileReader
+from atomic_manifest.data.read.filesystem import to_filesystem
+from atomic_manifest.data.read.guarantees import (
     MOST,
     TRUE,
     Partition,
@@ -28,8 +28,8 @@ from atomic_manifest.data.guarantees import (
     partitions_of,
     statistics,
 )
-from atomic_manifest.data.planning import planned
-from atomic_manifest.data.table_dataset import Parts, TableDataset
+from atomic_manifest.data.read.planning import planned
+from atomic_manifest.data.read.table_dataset import Parts, TableDataset
 from atomic_manifest.log.actions import DeletionVector
 from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.schema import is_variant, walk
@@ -55,7 +55,7 @@ def to_dataset(
     Args:
         store: Rooted at the table.
         snapshot: The version to read.
-        filter: Rows to keep; see `filters.Filter`.
+        filter: Rows to keep; see `filter.filters.Filter`.
         only: Rows of `snapshot.files()`: the files to read; None for all.
 
     Returns:

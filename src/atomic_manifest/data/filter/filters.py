@@ -25,8 +25,8 @@ from typing import Any, TypeAlias, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomic_manifest.data.filter_terms import Column, Terms, type_names
-from atomic_manifest.data.filter_text import parse
+from atomic_manifest.data.filter.filter_terms import Column, Terms, type_names
+from atomic_manifest.data.filter.filter_text import parse
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log.predicate import (
     And,

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from atomic_manifest.data.options import WriteOptions
+from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import AlreadyExists, DataError
 from atomic_manifest.log.ranged import RangedFile
 from atomic_manifest.store.conditions import IfAbsent
@@ -82,8 +82,9 @@ class ParquetSink:
 
     @property
     def size(self) -> int:
-        """Bytes encoded so far."""
-        return 0 if self._stream is None else self._stream.size
+        """Bytes encoded so far; 0 once the file is closed. May be asked while another thread writes."""
+        stream = self._stream
+        return 0 if stream is None else stream.size
 
     def write(self, rows: pa.Table) -> None:
         """Encode rows of exactly the file's schema as one row group, or several of the largest size."""

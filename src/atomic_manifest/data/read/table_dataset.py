@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from atomic_manifest.data.files import DataFile, FileReader
-from atomic_manifest.data.filters import columns_in
-from atomic_manifest.data.guarantees import possible
+from atomic_manifest.data.filter.filters import columns_in
+from atomic_manifest.data.read.files import DataFile, FileReader
+from atomic_manifest.data.read.guarantees import possible
 from atomic_manifest.errors import UnsupportedByStore
 
 BATCH_ROWS = 1 << 17

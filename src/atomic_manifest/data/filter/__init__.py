@@ -1,0 +1,1 @@
+"""Filters in their three forms, as Arrow expressions."""

@@ -1,0 +1,1 @@
+"""Whatever holds rows, as batches of exactly the table's schema."""

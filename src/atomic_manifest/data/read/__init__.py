@@ -1,0 +1,1 @@
+"""Files of a snapshot, as rows of the table."""

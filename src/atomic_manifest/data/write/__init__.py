@@ -1,0 +1,1 @@
+"""Batches to Parquet files that a commit can name."""
