@@ -1,5 +1,7 @@
 """Who leads, and what a leader does that loses: it tries again, and after some losses looks again."""
 
+import pytest
+
 from atomic_manifest.commit.messages import (
     Budget,
     CreateEntry,
@@ -28,7 +30,7 @@ CONTENDED = Memory(contended=True, unit_seconds=1.0)
 
 
 def posted() -> CommitMachine:
-    """It took a second; the patience with leaders is two."""
+    """It took a second; the patience with leaders ends after five, or twelve looks."""
     machine = CommitMachine(intent(add("mine")), Budget(), BEFORE, CONTENDED)
     machine.handle(IntentPosted(), NOW)
     return machine
@@ -130,9 +132,29 @@ def test_entries_of_others_do_not_renew_the_patience_with_a_leader_that_is_late(
         machine.handle(EntriesRead(()), late)
         assert isinstance(machine.state, Following)
         assert machine.progress.version == 6 + second
-    machine.handle(Waited(), Moment(2.5, 0, 0.0))
-    machine.handle(EntriesRead((Entry(machine.request.first),)), Moment(2.5, 0, 0.0))
-    machine.handle(EntriesRead(()), Moment(2.5, 0, 0.0))
+    machine.handle(Waited(), Moment(5.5, 0, 0.0))
+    machine.handle(EntriesRead((Entry(machine.request.first),)), Moment(5.5, 0, 0.0))
+    machine.handle(EntriesRead(()), Moment(5.5, 0, 0.0))
+    assert isinstance(machine.request, ListIntents)
+
+
+@pytest.mark.parametrize(
+    ("unit", "apart", "looks"),
+    [(0.01, 0.3, 12), (0.01, 0.001, 121), (0.1, 0.05, 25), (0.01, 1.5, 4)],
+    ids=["late looks", "quick looks", "even looks", "looks that are very late"],
+)
+def test_patience_ends_after_twelve_looks_and_twelve_units_or_five_seconds(unit, apart, looks):
+    memory = Memory(contended=True, unit_seconds=unit)
+    machine = CommitMachine(intent(add("mine")), Budget(), Moment(-unit, 0, 0.0), memory)
+    machine.handle(IntentPosted(), NOW)
+    machine.handle(IntentsListed((key(2, "leader"), machine.progress.own.key)), NOW)
+    taken = 0
+    while isinstance(machine.state, Following):
+        taken += 1
+        moment = Moment(taken * apart, 0, 0.0)
+        machine.handle(Waited(), moment)
+        machine.handle(EntriesRead(()), moment)
+    assert taken == looks
     assert isinstance(machine.request, ListIntents)
 
 
@@ -140,12 +162,12 @@ def test_an_entry_of_the_leader_renews_the_patience_with_those_that_come_next():
     machine = posted()
     keys = (key(1, "first"), key(2, "second"), machine.progress.own.key)
     machine.handle(IntentsListed(keys), NOW)
-    late = Moment(1.9, 0, 0.0)
+    late = Moment(4.9, 0, 0.0)
     machine.handle(Waited(), late)
     led = Entry(5, commits=(CommitRecord("first", "WRITE"),))
     machine.handle(EntriesRead((led,)), late)
     machine.handle(EntriesRead(()), late)
-    later = Moment(3.8, 0, 0.0)
+    later = Moment(9.8, 0, 0.0)
     machine.handle(Waited(), later)
     machine.handle(EntriesRead(()), later)
     assert isinstance(machine.state, Following)

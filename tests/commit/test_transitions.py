@@ -57,7 +57,7 @@ from tests.commit.actions import add, intent, remove
 DEPTH = 5
 OLDER = f"{FOLDER}/{0:020}-older.json"
 YOUNGER = f"{FOLDER}/{99:020}-younger.json"
-LATER = Moment(1.0, 0, 0.0)
+LATER = Moment(6.0, 0, 0.0)
 """After the end of a follower's patience."""
 LATE = Moment(1e6, 0, 0.0)
 """After the end of every budget."""

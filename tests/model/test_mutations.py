@@ -306,7 +306,7 @@ DELETES = (table.delete("A"), table.delete("B"))
 
 
 def test_the_unbroken_combination_passes():
-    assert Case("unbroken", DELETES, attempts=1, memories=BOTH, seconds=3.0).explore() > 500
+    assert Case("unbroken", DELETES, attempts=1, memories=BOTH, looks=3).explore() > 500
 
 
 def test_combining_without_looking_at_the_entries_is_found(monkeypatch):
@@ -356,9 +356,7 @@ def test_giving_up_a_posted_intent_without_revoking_it_is_found(monkeypatch):
         return False
 
     monkeypatch.setattr(progress.Progress, "must_revoke", forget)
-    assert_found(
-        r"GaveUp\(\), but the log has it at", memories=BOTH, faults=1, attempts=1, seconds=1.0
-    )
+    assert_found(r"GaveUp\(\), but the log has it at", memories=BOTH, faults=1, attempts=1, looks=1)
 
 
 def test_including_a_revoked_intent_is_found(monkeypatch):
@@ -369,7 +367,7 @@ def test_including_a_revoked_intent_is_found(monkeypatch):
         return original(candidates, kept, version)
 
     monkeypatch.setattr(progress, "combine", mutated)
-    assert_found(r"was revoked and is in the log", memories=BOTH, faults=2, attempts=1, seconds=1.0)
+    assert_found(r"was revoked and is in the log", memories=BOTH, faults=2, attempts=1, looks=1)
 
 
 BEHIND = (table.drop_file("A"), dataclasses.replace(table.append("B"), base_version=1))
@@ -390,7 +388,7 @@ def test_including_an_intent_of_which_nothing_can_be_said_is_found(monkeypatch):
         BEHIND,
         memories=BOTH,
         faults=1,
-        seconds=3.0,
+        looks=3,
         prologue=GONE,
     )
 
@@ -410,7 +408,7 @@ def test_taking_what_is_remembered_of_the_log_for_newer_than_it_is_is_found(monk
         BEHIND,
         memories=(CONTENDED, remembering),
         faults=1,
-        seconds=3.0,
+        looks=3,
         prologue=GONE,
     )
 
@@ -420,7 +418,7 @@ AGAIN = {"A": table.overwrite_again, "B": table.overwrite_again}
 
 
 def test_the_unbroken_plans_pass():
-    case = Case("unbroken", OVERWRITES, memories=BOTH, seconds=3.0, planners=AGAIN, attempts=1)
+    case = Case("unbroken", OVERWRITES, memories=BOTH, looks=3, planners=AGAIN, attempts=1)
     assert case.explore() > 500
 
 
@@ -430,7 +428,7 @@ def test_committing_the_first_plan_of_a_commit_that_was_planned_again_is_found(m
         r"version \d holds|at \d removed|but the log has it",
         OVERWRITES,
         memories=BOTH,
-        seconds=3.0,
+        looks=3,
         faults=1,
         planners=AGAIN,
     )
@@ -452,6 +450,6 @@ def test_including_an_expired_intent_is_found(monkeypatch):
         memories=BOTH,
         faults=2,
         attempts=1,
-        seconds=3.0,
+        looks=3,
         lifetime=1,
     )

@@ -45,8 +45,11 @@ _LED_LOSSES = 4
 """Races in a row that a leader loses before it lists again."""
 _UNIT_GROWTH = 1.25
 _PATIENCE_UNITS = 12
-_PATIENCE_SECONDS = 2.0
-"""How long a follower waits for a leader's entry: a LIST, a GET and a PUT take three units."""
+"""How long a follower waits for a leader's entry at least: a LIST, a GET and a PUT take three units."""
+_PATIENCE_LOOKS = 12
+"""How often it looks at least: where processors are scarce its own looks are late, as the leader is."""
+_PATIENCE_SECONDS = 5.0
+"""How long it waits at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class Progress:
         self._started = moment.monotonic
         self._sent_at = moment.monotonic
         self._follow_since = moment.monotonic
+        self._looks = 0
         self._unit = memory.unit_seconds
 
     # --- what it is about ---
@@ -251,9 +255,14 @@ class Progress:
 
     def follow(self, awaited: Iterable[str]) -> float:
         """Begin to wait for the leader; how long before the first look."""
-        self.awaited = frozenset(awaited)
-        self._follow_since = self.now.monotonic
+        self._await(frozenset(awaited))
         return self.follow_on(moved=True)
+
+    def _await(self, keys: frozenset[str]) -> None:
+        """Wait for these from now on, with all patience."""
+        self.awaited = keys
+        self._follow_since = self.now.monotonic
+        self._looks = 0
 
     def follow_on(self, *, moved: bool) -> float:
         """How long before the next look, so that few are in vain.
@@ -266,8 +275,10 @@ class Progress:
 
     def lost_patience(self) -> bool:
         """Whether the leader is late. Then it is a suspect, whom nobody here awaits again."""
-        patience = min(_PATIENCE_UNITS * self._scale(), _PATIENCE_SECONDS)
-        if self.now.monotonic - self._follow_since <= patience:
+        self._looks += 1
+        waited = self.now.monotonic - self._follow_since
+        is_early = waited <= _PATIENCE_UNITS * self._scale() or self._looks < _PATIENCE_LOOKS
+        if is_early and waited <= _PATIENCE_SECONDS:
             return False
         self._suspects |= self.awaited
         return True
@@ -315,8 +326,7 @@ class Progress:
         """
         still = frozenset(key for key in self.awaited if not entry.holds(id_in(key)))
         if still != self.awaited or len(entry.commits) > 1:
-            self.awaited = still
-            self._follow_since = self.now.monotonic
+            self._await(still)
 
     def has_expired(self) -> bool:
         """Whether the log has passed the last version that may hold the posted intent."""

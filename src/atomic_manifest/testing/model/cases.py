@@ -107,7 +107,7 @@ def _with_a_stale_writer() -> Iterator[Case]:
             (stale, replace(fresh, base_version=1)),
             memories=(CONTENDED, informed),
             prologue=PROLOGUE,
-            seconds=3,
+            looks=3,
         )
 
 
@@ -125,7 +125,7 @@ def _planned_again() -> Iterator[Case]:
                 (overwrite, other),
                 memories=memories,
                 planners=dict.fromkeys(again, table.overwrite_again),
-                seconds=3,
+                looks=3,
             )
 
 
@@ -137,12 +137,12 @@ def _racing(faults: int) -> Iterator[Case]:
 def _combining() -> Iterator[Case]:
     for name, intents in COMBINING.items():
         for known, memories in MEMORIES.items():
-            yield Case(f"{name}, {known}", intents, memories=memories, seconds=3)
+            yield Case(f"{name}, {known}", intents, memories=memories, looks=3)
     both = MEMORIES["both met others"]
     for name in ("two appends", "two deletes of one file", "overwrite and append"):
         intents = RACING[name]
-        yield Case(f"{name}, soon expired", intents, memories=both, lifetime=1, seconds=3)
-        yield Case(f"{name}, short budgets", intents, memories=both, attempts=1, seconds=1)
+        yield Case(f"{name}, soon expired", intents, memories=both, lifetime=1, looks=3)
+        yield Case(f"{name}, short budgets", intents, memories=both, attempts=1, looks=1)
 
 
 def _combining_with_two_faults() -> Iterator[Case]:
@@ -153,7 +153,7 @@ def _combining_with_two_faults() -> Iterator[Case]:
             faults=2,
             attempts=1,
             memories=MEMORIES["both met others"],
-            seconds=2,
+            looks=2,
         )
 
 
@@ -165,7 +165,7 @@ def _triples(faults: int, *known: str) -> Iterator[Case]:
                 intents,
                 faults=faults,
                 memories=TRIPLE_MEMORIES[which],
-                seconds=2,
+                looks=2,
             )
 
 

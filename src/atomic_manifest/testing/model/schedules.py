@@ -2,9 +2,9 @@
 
 At every step either one writer's request is executed, normally or with a fault, or something that was
 held back arrives, or a writer that is done deletes its litter. Pauses are no request, so they take no step.
-A clock moves only while its writer follows another, by one second at each look: so a look in vain is the
-last before it loses patience, and the budget's seconds bound how often it waits. Waiting longer is the same
-as being scheduled later.
+A clock moves only while its writer follows another, at each look by more than any patience: so a look in
+vain is the last before it loses patience, and the budget bounds how often it waits. Waiting longer is the
+same as being scheduled later.
 
 What is pruned: of two neighbouring steps that do not touch the same things only one order is tried, since
 the other leads to the same world. A schedule that could only go on in the other order is left unfinished,
@@ -49,6 +49,9 @@ from atomic_manifest.testing.model.world import (
     copied,
 )
 
+_LOOK_SECONDS = 6.0
+"""Between the looks of a follower: more than its patience."""
+
 _STEPS = 300
 """No bounded schedule is longer; one that is has met a loop without end."""
 
@@ -63,7 +66,7 @@ class Case:
         faults: How many faults one schedule has at most.
         attempts: PUTs of one writer at most.
         memories: What the writers remember; nothing for those beyond the end.
-        seconds: Of each writer's budget.
+        looks: As a follower, for which each writer's budget lasts.
         lifetime: Versions after its base that may hold a posted intent.
         prologue: Commits of the versions from 1 on, in the log from the beginning.
         planners: By commit id: how a commit that met a conflict is planned again, once.
@@ -75,7 +78,7 @@ class Case:
     faults: int = 1
     attempts: int = 2
     memories: Sequence[Memory] = ()
-    seconds: float = 8.0
+    looks: int = 8
     lifetime: int = LIFETIME
     prologue: Sequence[Intent] = ()
     planners: Mapping[str, Planner] = field(default_factory=dict)
@@ -166,7 +169,7 @@ class Schedule:
     def __init__(self, case: Case, *, traced: bool = False) -> None:
         self.world = World(
             case.intents,
-            Budget(attempts=case.attempts, seconds=case.seconds),
+            Budget(attempts=case.attempts, seconds=case.looks * _LOOK_SECONDS),
             Moment(0.0, 0, 0.0),
             case.memories,
             prologue=case.prologue,
@@ -231,7 +234,7 @@ class Schedule:
         self.world.perform(writer, self._moment(number), fault)
         while isinstance(writer.machine.request, Wait) and not writer.crashed:
             if isinstance(writer.machine.state, Following):
-                self._clocks[number] = self._clocks.get(number, 0.0) + 1.0
+                self._clocks[number] = self._clocks.get(number, 0.0) + _LOOK_SECONDS
             self.world.perform(writer, self._moment(number))
 
     def _moment(self, number: int) -> Moment:
