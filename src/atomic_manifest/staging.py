@@ -16,7 +16,7 @@ from atomic_manifest.errors import DataError, SchemaMismatch, StoreError
 from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping
 from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.progress import NOBODY, Watch
+from atomic_manifest.progress import NOBODY, Watch, watch
 from atomic_manifest.store import ObjectStore
 
 
@@ -48,24 +48,36 @@ class WriteRequest:
 
 
 def write_request(
-    txn: tuple[str, int] | None,
-    commit_info: Mapping[str, Any] | None,
-    options: WriteOptions | None,
+    data: Any,
     *,
-    coerce_timestamps: bool,
-    watch: Watch = NOBODY,
+    txn: tuple[str, int] | None = None,
+    commit_info: Mapping[str, Any] | None = None,
+    options: WriteOptions | None = None,
+    coerce_timestamps: bool = False,
+    callback: Any = None,
+    progress: bool = False,
 ) -> WriteRequest:
     """A request of what the user gave, checked.
 
+    Args:
+        data: The rows to be written, which may tell how many there are; None if others come besides.
+        txn: As for `Table.append`, and so are the rest.
+        commit_info: The user's own fields of the commit.
+        options: Parquet and file layout.
+        coerce_timestamps: See `WriteRequest`.
+        callback: See `progress.watch`.
+        progress: See `progress.watch`.
+
     Raises:
-        DataError: See `checked_txn`.
+        DataError: See `checked_txn` and `progress.watch`.
     """
+    watcher = watch(callback, progress=progress, data=data)
     return WriteRequest(
         txn=checked_txn(txn),
         user_info=commit_info or {},
         options=options or WriteOptions(),
         coerce_timestamps=coerce_timestamps,
-        watch=watch,
+        watch=watcher,
     )
 
 

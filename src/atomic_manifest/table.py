@@ -42,8 +42,7 @@ from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.progress import watch
-from atomic_manifest.staging import WriteRequest, check_partitioning, write_request
+from atomic_manifest.staging import check_partitioning, write_request
 from atomic_manifest.store import ObjectStore, open_store
 from atomic_manifest.transaction import Partitions, check_scope, deletable
 from atomic_manifest.writing import SchemaMode, Writing
@@ -311,7 +310,7 @@ def write(
             were to be overwritten.
         DataError, CommitError: As for `Table.append`.
     """
-    request = _request(data if where is None else None, **given)
+    request = write_request(data if where is None else None, **given)
     store = open_store(url, storage_options, filesystem=filesystem, env=env)
     table = _existing(store, env)
     if table is None:
@@ -341,22 +340,6 @@ def _existing(store: ObjectStore, env: Env) -> Table | None:
         return Table._load(store, None, env, Budget())  # noqa: SLF001 - same module
     except TableNotFound:
         return None
-
-
-def _request(
-    data: Any,
-    *,
-    txn: tuple[str, int] | None = None,
-    commit_info: Mapping[str, Any] | None = None,
-    options: WriteOptions | None = None,
-    coerce_timestamps: bool = False,
-    callback: Any = None,
-    progress: bool = False,
-) -> WriteRequest:
-    watcher = watch(callback, progress=progress, data=data)
-    return write_request(
-        txn, commit_info, options, coerce_timestamps=coerce_timestamps, watch=watcher
-    )
 
 
 def read_table(

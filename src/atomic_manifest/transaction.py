@@ -33,8 +33,7 @@ from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.change import Change
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.progress import watch
-from atomic_manifest.staging import WriteRequest
+from atomic_manifest.staging import WriteRequest, write_request
 from atomic_manifest.workspace import Workspace
 
 Partitions = Literal["dynamic"]
@@ -153,10 +152,12 @@ class Transaction:
             TransactionEnded: The block has not begun, or has ended.
         """
         work = self._open()
-        request = WriteRequest(
-            options=options or WriteOptions(),
+        request = write_request(
+            data,
+            options=options,
             coerce_timestamps=coerce_timestamps,
-            watch=watch(callback, progress=progress, data=data),
+            callback=callback,
+            progress=progress,
         )
         work.add(work.stage(self._reader(data, request, preserve_index=preserve_index), request))
         self._did("WRITE", {"mode": "Append"})
@@ -185,10 +186,8 @@ class Transaction:
             InvalidFilter: It does not fit the table, or is an Arrow expression.
             TransactionEnded: The block has not begun, or has ended.
         """
-        watcher = watch(callback, progress=progress)
-        return self.delete_where(
-            where, WriteRequest(options=options or WriteOptions(), watch=watcher)
-        )
+        request = write_request(None, options=options, callback=callback, progress=progress)
+        return self.delete_where(where, request)
 
     def delete_where(self, where: Filter, request: WriteRequest) -> int:
         """Delete rows. Not for users."""
@@ -230,12 +229,15 @@ class Transaction:
         schema = work.snapshot.schema
         check_scope(where, partitions, work.snapshot.partition_columns)
         predicate = None if where is None else deletable(where, schema)
-        request = WriteRequest(
-            options=options or WriteOptions(),
+        request = write_request(
+            data if where is None else None,
+            options=options,
             coerce_timestamps=coerce_timestamps,
-            check=None if predicate is None else requirement(predicate, schema),
-            watch=watch(callback, progress=progress, data=data if where is None else None),
+            callback=callback,
+            progress=progress,
         )
+        if predicate is not None:
+            request = replace(request, check=requirement(predicate, schema))
         staged = work.stage(self._reader(data, request, preserve_index=preserve_index), request)
         if predicate is not None:
             self.replace_where(where, staged, request)

@@ -14,7 +14,6 @@ from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.append import Append, with_new_columns
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.progress import watch
 from atomic_manifest.reading import Reading
 from atomic_manifest.rerun import RunResult, delete, overwrite_where, run
 from atomic_manifest.staging import WriteRequest, checked_txn, stage, write_request
@@ -69,9 +68,14 @@ class Writing(Reading):
             CommitContended: Too many lost races; not in the log.
             CommitOutcomeUnknown: The store did not answer; `resolve` tells later.
         """
-        watcher = watch(callback, progress=progress, data=data)
         request = write_request(
-            txn, commit_info, options, coerce_timestamps=coerce_timestamps, watch=watcher
+            data,
+            txn=txn,
+            commit_info=commit_info,
+            options=options,
+            coerce_timestamps=coerce_timestamps,
+            callback=callback,
+            progress=progress,
         )
         if schema_mode not in (None, "merge"):
             raise DataError(f'schema_mode is "merge" or None, got {schema_mode!r}')
@@ -127,18 +131,22 @@ class Writing(Reading):
             CommitError: As for `append`.
         """
         # With `where`, rows of the table are written again, nobody knows how many.
-        watcher = watch(callback, progress=progress, data=data if where is None else None)
         request = write_request(
-            txn, commit_info, options, coerce_timestamps=coerce_timestamps, watch=watcher
+            data if where is None else None,
+            txn=txn,
+            commit_info=commit_info,
+            options=options,
+            coerce_timestamps=coerce_timestamps,
+            callback=callback,
+            progress=progress,
         )
         snapshot = self._handle.writable()
         check_scope(where, partitions, snapshot.partition_columns)
         if (done := self._handle.recorded(txn)) is not None:
             return done
-        if where is not None:
-            reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
-            return overwrite_where(self._handle, reader, where, request)
         reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+        if where is not None:
+            return overwrite_where(self._handle, reader, where, request)
         staged = self._stage(reader, request, snapshot)
         if partitions is not None and not staged.adds and txn is None:
             raise DataError("no rows, and so no partition to overwrite")
@@ -179,8 +187,14 @@ class Writing(Reading):
             InvalidFilter: It does not fit the table, or is an Arrow expression.
             CommitError: As for `append`.
         """
-        watcher = watch(callback, progress=progress)
-        request = write_request(txn, commit_info, options, coerce_timestamps=False, watch=watcher)
+        request = write_request(
+            None,
+            txn=txn,
+            commit_info=commit_info,
+            options=options,
+            callback=callback,
+            progress=progress,
+        )
         return delete(self._handle, where, request)
 
     def transaction(

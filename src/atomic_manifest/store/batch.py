@@ -27,14 +27,7 @@ def batched(store: ObjectStore) -> tuple[ObjectStore, Callable[[], None]]:
     if deferring is None:
         return store, _nothing
     driver, settle = deferring()
-    batch = ObjectStore(
-        driver,
-        env=store.env,
-        retry=store.retry,
-        multipart_threshold=store.multipart_threshold,
-        capabilities=store.given_capabilities,
-    )
-    return batch, settle
+    return store.over(driver), settle
 
 
 def _nothing() -> None:

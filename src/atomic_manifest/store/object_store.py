@@ -15,8 +15,9 @@ Error semantics: `PreconditionFailed` (and so `AlreadyExists`), `Conflict409`, `
 that it may be; everything else is listed at `ObjectStore.put`.
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
@@ -73,6 +74,12 @@ class ObjectStore:
         self.multipart_threshold = multipart_threshold
         self._policy = Policy(self.retry, env)
         self._operations = Operations(self._policy, multipart_threshold, keeps_metadata(driver))
+
+    def over(self, driver: Driver) -> Self:
+        """The same store over another driver of the same objects, which keeps as much of them."""
+        other = copy.copy(self)
+        other.driver = driver
+        return other
 
     @property
     def capabilities(self) -> "Capabilities":

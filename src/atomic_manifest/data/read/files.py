@@ -9,9 +9,7 @@ Error semantics: `CorruptLog` naming the file for a deletion vector that is dama
 as `adapt` for columns; the store's and Parquet's own errors come through.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from atomic_manifest.data.read.adapt import adapter
+from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.actions import DeletionVector
 from atomic_manifest.log.column_mapping import ColumnMapping
@@ -79,23 +78,10 @@ class FileReader:
             files: Which, in the order to read them in.
             columns: Names of top-level columns of the table, in the order of the batches.
         """
-        for opened in self._opened(files):
+        # Footers and vectors of the next files are fetched ahead of their reading.
+        for opened in ahead(self._open, files, _AHEAD):
             for batch in self._batches(opened, columns):
                 yield opened.file, batch
-
-    def _opened(self, files: Iterable[DataFile]) -> Iterator[_Opened]:
-        """Files with their footers and vectors, fetched ahead of their reading."""
-        waiting: deque[Future[_Opened]] = deque()
-        with ThreadPoolExecutor(_AHEAD) as pool:
-            try:
-                for file in files:
-                    waiting.append(pool.submit(self._open, file))
-                    if len(waiting) >= _AHEAD:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
 
     def _open(self, file: DataFile) -> _Opened:
         # Spark writes timestamps as INT96, which Arrow would read as nanoseconds and so overflow.

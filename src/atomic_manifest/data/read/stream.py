@@ -9,15 +9,14 @@ besides the one at hand, and no more files are open. A reader that is given up l
 Error semantics: as `reader.to_dataset`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from atomic_manifest.data.filter.filters import Filter, to_expression
+from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.data.read.reader import parts_of
 from atomic_manifest.data.read.table_dataset import BATCH_ROWS, Parts
 from atomic_manifest.log.snapshot import Snapshot
@@ -69,7 +68,7 @@ def _batches(
         )
         return list(found)
 
-    for batches in _ahead(read, _pieces(parts, filter)):
+    for batches in ahead(read, _pieces(parts, filter), _AHEAD):
         yield from batches
     yield from parts.special_batches(columns, filter, batch_size)
 
@@ -80,19 +79,3 @@ def _pieces(parts: Parts, filter: pc.Expression | None) -> Iterator[ds.Fragment]
             yield fragment
         else:
             yield from fragment.split_by_row_group(filter)
-
-
-def _ahead(
-    read: Callable[[ds.Fragment], list[pa.RecordBatch]], pieces: Iterator[ds.Fragment]
-) -> Iterator[list[pa.RecordBatch]]:
-    waiting: deque[Future[list[pa.RecordBatch]]] = deque()
-    with ThreadPoolExecutor(_AHEAD) as pool:
-        try:
-            for piece in pieces:
-                waiting.append(pool.submit(read, piece))
-                if len(waiting) >= _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

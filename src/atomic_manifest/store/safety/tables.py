@@ -6,7 +6,6 @@ it, once per service and process, unless an earlier process recorded with the ta
 ever created, and `check_safe` says so before anything else is written.
 """
 
-import copy
 import threading
 from collections.abc import Mapping
 
@@ -33,9 +32,7 @@ def for_tables(store: ObjectStore) -> ObjectStore:
     known = known_of(store)
     if known is not None and known.create_strategy is CreateStrategy.PUT:
         return store
-    safe = copy.copy(store)
-    safe.driver = SafeCreates(store)
-    return safe
+    return store.over(SafeCreates(store))
 
 
 def check_safe(store: ObjectStore) -> None:
