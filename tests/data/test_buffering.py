@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from atomic_manifest.data.write.encoding import THREADS
 from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.workers import THREADS
 from atomic_manifest.data.write.writer import StagedFiles, write_files
 from atomic_manifest.store.driver import Data, DriverUpload, WriteOutcome
 from atomic_manifest.store.memory import MemoryDriver

@@ -3,9 +3,10 @@
 Invariants: `to_delta(to_arrow(text))` says the same as `text` for every Delta type, and
 `canonical(schema)` is idempotent. A column's metadata is JSON in the log and bytes in Arrow: each key
 is kept, its value JSON-encoded (`{"id": 1}` becomes `{b"id": b"1"}`); a value that Arrow brings and
-that is not JSON is taken as a JSON string. Arrow metadata of pandas, Arrow and Parquet themselves is
-not the table's and is left out. A `variant` is a struct of the two binaries `metadata` and `value`;
-its first child carries the mark that tells it from a struct of the same shape.
+that is not JSON is taken as a JSON string. What Arrow and Parquet themselves say of a column, and the
+metadata of a schema as a whole (pandas' own), are not the table's and are left out. A `variant` is a
+struct of the two binaries `metadata` and `value`; its first child carries the mark that tells it from a
+struct of the same shape.
 
 Error semantics: whatever a Delta table cannot hold raises `InvalidSchema` with the dotted path of
 every column at fault (`a.element.b`).
@@ -260,8 +261,7 @@ def _metadata_node(
         return {
             key.decode(): _json_or_text(value.decode())
             for key, value in metadata.items()
-            if key not in (b"pandas", _VARIANT_MARK)
-            and not key.startswith((b"ARROW:", b"PARQUET:"))
+            if key != _VARIANT_MARK and not key.startswith((b"ARROW:", b"PARQUET:"))
         }
     except UnicodeDecodeError:
         problems.append((".".join(path), "metadata that is not UTF-8 text"))

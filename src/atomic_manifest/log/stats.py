@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, TypeAlias
 
 import msgspec
@@ -74,7 +75,8 @@ def from_footer(
     null_counts: dict[str, Any] = {}
     minima: dict[str, Any] = {}
     maxima: dict[str, Any] = {}
-    for path, type_ in _indexed(schema, positions, indexed_columns):
+    present = (column for column in _columns(schema, ()) if column[0] in positions)
+    for path, type_ in _first(present, indexed_columns):
         if pa.types.is_nested(type_):
             continue
         bounds = _bounds(metadata, positions[path], type_)
@@ -118,14 +120,15 @@ def _leaves(type_: pa.DataType) -> int:
     return sum(_leaves(type_.field(index).type) for index in range(type_.num_fields))
 
 
-def _indexed(
-    schema: pa.Schema, positions: dict[_Path, int], limit: int
+def covered(schema: pa.Schema, indexed_columns: int) -> Iterator[tuple[_Path, pa.DataType]]:
+    """Path and type of each leaf column that the statistics of a file of this schema can cover."""
+    return _first(_columns(schema, ()), indexed_columns)
+
+
+def _first(
+    columns: Iterator[tuple[_Path, pa.DataType]], limit: int
 ) -> Iterator[tuple[_Path, pa.DataType]]:
-    present = ((path, type_) for path, type_ in _columns(schema, ()) if path in positions)
-    for number, column in enumerate(present):
-        if 0 <= limit <= number:
-            return
-        yield column
+    return columns if limit < 0 else islice(columns, limit)
 
 
 def _columns(fields: Any, path: _Path) -> Iterator[tuple[_Path, pa.DataType]]:

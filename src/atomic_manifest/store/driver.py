@@ -103,7 +103,10 @@ class DriverUpload(Protocol):
     """A multipart upload in progress. Nothing is visible at the path before `finish` returns."""
 
     def write(self, data: Data) -> None:
-        """Take the next bytes of the object; may block while `max_in_flight` parts are under way."""
+        """Take the next bytes of the object; may block while `max_in_flight` parts are under way.
+
+        `data` may change as soon as this has returned.
+        """
         ...
 
     def finish(self) -> WriteOutcome:

@@ -68,9 +68,15 @@ class FolderSyncs:
 
     def now(self) -> None:
         """Make the names in all of them durable, several at the same time."""
-        folders, self._folders = self._folders, set()
-        for folder in [*folders]:
-            folders.update(each for each in folder.parents if each.is_relative_to(self._root))
+        later, self._folders = self._folders, set()
+        folders = set[Path]()
+        for folder in later:
+            # Those above a folder that is in the set are in it, too.
+            while folder not in folders:
+                folders.add(folder)
+                if len(folder.parts) <= len(self._root.parts):
+                    break
+                folder = folder.parent  # noqa: PLW2901 - on the way up
         if len(folders) < _FEW:
             for folder in folders:
                 sync_folder(folder)

@@ -1,7 +1,7 @@
 """The files of one write, encoded and uploaded several at a time.
 
-Invariants: a file's work is done in the order it was given, one piece at a time. The order in which
-files are begun, and so their names, does not depend on how fast the work goes.
+Invariants: row groups are encoded in any order, and are in their file in the order they were given. Which
+rows a file gets, and so its name, does not depend on how fast the work goes.
 
 Error semantics: what work on any file raised comes out of a later call. `discard` leaves none of the
 files in the store, or says so.
@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from atomic_manifest.data.write.encoding import Encoding, Job
+from atomic_manifest.data.write import joining
+from atomic_manifest.data.write.encoder import RowGroupEncoder
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.partitioning import Values
 from atomic_manifest.data.write.row_group import Rows
 from atomic_manifest.data.write.sink import ParquetSink, WrittenFile
+from atomic_manifest.data.write.workers import Job, Workers
 from atomic_manifest.log import partition, stats
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -29,10 +31,11 @@ class StagedFile:
 
     Attributes:
         values: Of its partition.
-        sink: Encodes it.
+        sink: Uploads it.
         num_rows: Given to it so far.
         written: What was written, once it is finished.
         stats: Of its rows, as `add` actions have them; None until then.
+        given: The jobs of its row groups, and the bytes that the rows of each took.
     """
 
     values: Values
@@ -40,13 +43,18 @@ class StagedFile:
     num_rows: int = 0
     written: WrittenFile | None = None
     stats: str | None = None
-    job: Job | None = field(default=None, repr=False)
+    given: list[tuple[Job, int]] = field(default_factory=list, repr=False)
 
-    def settle(self) -> None:
-        """Wait until all that was given is encoded."""
-        if self.job is not None:
-            job, self.job = self.job, None
-            job.result()
+    def estimate(self, in_flight: int) -> float:
+        """About how many bytes it has become: by those of its row groups that are not among the last,
+        of so many bytes, which may still be on their way. It waits for them, or the first."""
+        total = later = sum(nbytes for _, nbytes in self.given)
+        known = encoded = 0
+        for job, nbytes in self.given:
+            if known and later <= in_flight:
+                break
+            known, encoded, later = known + nbytes, encoded + job.result(), later - nbytes
+        return encoded * total / max(1, known)
 
 
 class FileSet:
@@ -80,9 +88,11 @@ class FileSet:
         self._partition_by = tuple(partition_by)
         self._name = name
         self._options = options
+        self._encoder = RowGroupEncoder(schema, options)
         self._files: list[StagedFile] = []
         self._size = 0
-        self._encoding = Encoding(max(1, options.buffer_size // 2))
+        self._in_flight = max(1, options.buffer_size // 2)
+        self._workers = Workers(self._in_flight)
 
     @property
     def size(self) -> int:
@@ -105,45 +115,43 @@ class FileSet:
         file = StagedFile(
             values,
             ParquetSink(
-                self._store, place, self.schema, options=self._options, repeatable=self._repeatable
+                self._store, place, part_size=self._options.part_size, repeatable=self._repeatable
             ),
         )
         self._files.append(file)
         return file
 
     def is_full(self, file: StagedFile) -> bool:
-        """Whether a file has the size it shall have, once all it was given is encoded."""
+        """Whether a file has about the size it shall have, or as many row groups as it may have."""
         target = self._options.target_file_size
-        if target is None:
+        if len(file.given) == joining.MOST:
+            return True
+        if target is None or sum(nbytes for _, nbytes in file.given) < target:
             return False
-        file.settle()
-        return file.sink.size >= target
+        return file.estimate(self._in_flight) >= target
 
     def write(self, file: StagedFile, rows: Rows) -> None:
         """Have a row group encoded."""
-        file.settle()
-        file.num_rows += rows.num_rows
-        file.job = self._encoding.submit(lambda: self._encode(file, rows), rows.nbytes)
+        before = self._last(file, rows)
+        job = self._workers.submit(lambda: self._write(file, rows, before), rows.nbytes)
+        file.given.append((job, rows.nbytes))
 
     def close(self, file: StagedFile, rows: Rows = _NO_ROWS) -> None:
         """Have a file finished, with the last of its rows."""
-        file.settle()
-        file.num_rows += rows.num_rows
-        file.job = self._encoding.submit(lambda: self._finish(file, rows), rows.nbytes)
+        before = self._last(file, rows)
+        self._workers.submit(lambda: self._finish(file, rows, before), rows.nbytes)
 
     def close_here(self, file: StagedFile, rows: Rows) -> None:
         """As `close`, in this thread: a write of a single small file needs no other."""
-        file.settle()
-        file.num_rows += rows.num_rows
-        self._finish(file, rows)
+        self._finish(file, rows, self._last(file, rows))
 
     def finish(self) -> None:
         """Wait for all work."""
-        self._encoding.finish()
+        self._workers.finish()
 
     def discard(self, error: BaseException) -> None:
         """Leave nothing in the store, because of `error`, which gets a note of what is left."""
-        self._encoding.stop()
+        self._workers.stop()
         for file in self._files:
             if file.written is None:
                 _try(file.sink.abort, error)
@@ -151,12 +159,22 @@ class FileSet:
         if finished and not self._repeatable:
             _try(lambda: self._store.delete_many(finished), error)
 
-    def _encode(self, file: StagedFile, rows: Rows) -> None:
-        if rows.num_rows:
-            file.sink.write(rows.load(self.schema))
+    def _last(self, file: StagedFile, rows: Rows) -> Job | None:
+        """The job of the file's last row group, now that it gets more rows."""
+        file.num_rows += rows.num_rows
+        return file.given[-1][0] if file.given else None
 
-    def _finish(self, file: StagedFile, rows: Rows) -> None:
-        self._encode(file, rows)
+    def _write(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
+        encoded = self._encoder.encode(rows.load(self.schema)) if rows.num_rows else None
+        if before is not None:
+            before.result()
+        if encoded is None:
+            return 0
+        file.sink.write(encoded)
+        return encoded.data_end
+
+    def _finish(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
+        size = self._write(file, rows, before)
         file.written = written = file.sink.close()
         # Here and not at the end, where no other file would be encoded meanwhile.
         file.stats = stats.from_footer(
@@ -165,6 +183,7 @@ class FileSet:
             indexed_columns=self._options.indexed_columns,
             nan_free=written.nan_free,
         )
+        return size
 
 
 def _try(cleanup: Callable[[], None], error: BaseException) -> None:

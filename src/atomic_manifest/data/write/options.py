@@ -73,6 +73,11 @@ class WriteOptions:
             if name in _OURS or (name in _UNFAITHFUL and value):
                 raise DataError(f"Parquet option {name!r} cannot be set on a table's files")
 
+    @property
+    def writes_indexes(self) -> bool:
+        """Whether anything stands in a file between the data and the footer."""
+        return any(self.parquet.get(name) for name in ("write_page_index", "bloom_filter_options"))
+
     def writer_arguments(self) -> dict[str, Any]:
         """Keyword arguments for `pyarrow.parquet.ParquetWriter`."""
         return {"compression": self.compression, "version": "2.6"} | dict(self.parquet)

@@ -1,21 +1,18 @@
-"""One Parquet file on its way into the store: encoded and uploaded as row groups come.
+"""One Parquet file on its way into the store: uploaded as encoded row groups come.
 
-Invariants: row groups are encoded straight into the upload, whose parts leave as they fill: memory is
-one row group and the parts in flight, whatever the file's size. Nothing is visible in the store before
-`close` returns, and nothing is left after `abort`. No request is made for a file before it has a part.
+Invariants: parts of the upload leave as they fill: memory is the row groups given and the parts in
+flight, whatever the file's size. Nothing is visible in the store before `close` returns, and nothing is
+left after `abort`. No request is made for a file before it has a part.
 
 Error semantics: what the store raises comes through. After any error only `abort` makes sense.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.joining import Encoded, Joined
 from atomic_manifest.errors import AlreadyExists, DataError
 from atomic_manifest.log.ranged import RangedFile
 from atomic_manifest.store.conditions import IfAbsent
@@ -23,8 +20,6 @@ from atomic_manifest.store.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from atomic_manifest.store.upload import Upload
-
-_STREAM_BUFFER = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,8 @@ class WrittenFile:
         size: Bytes.
         rows: Number of rows.
         footer: The file's Parquet metadata, as written.
-        nan_free: Paths of the float columns that hold no NaN, which a footer does not tell.
+        nan_free: Paths of the float columns with statistics that hold no NaN, which a footer does not
+            tell.
     """
 
     path: str
@@ -47,13 +43,12 @@ class WrittenFile:
 
 
 class ParquetSink:
-    """Writes one Parquet file.
+    """Writes one Parquet file. Not to be shared between threads.
 
     Args:
         store: Where to.
         path: The file's, relative to the store's root.
-        schema: Of the file: neither partition columns nor columns of type null.
-        options: See `WriteOptions`; sizes of files are the caller's concern.
+        part_size: See `WriteOptions`.
         repeatable: The same rows may have been written to this path before, or be so at the same time:
             then that file is left as it is, and described by `close`. See `task`.
 
@@ -65,58 +60,55 @@ class ParquetSink:
         self,
         store: ObjectStore,
         path: str,
-        schema: pa.Schema,
         *,
-        options: WriteOptions,
+        part_size: int,
         repeatable: bool = False,
     ) -> None:
         self.path = path
         self._repeatable = repeatable
         self._store = store
-        self._schema = schema
-        self._options = options
-        self._footers: list[pq.FileMetaData] = []
-        self._nan_free = frozenset(_floats(schema))
-        self._stream: _Stream | None = None
+        self._part_size = part_size
+        self._open: tuple[Upload, Joined] | None = None
+        self._nan_free: list[frozenset[tuple[str, ...]]] = []
         self._closing = False
 
     @property
     def size(self) -> int:
-        """Bytes encoded so far; 0 once the file is closed. May be asked while another thread writes."""
-        stream = self._stream
-        return 0 if stream is None else stream.size
+        """Bytes taken so far; 0 once the file is closed. May be asked while another thread writes."""
+        begun = self._open
+        return 0 if begun is None else begun[1].size
 
-    def write(self, rows: pa.Table) -> None:
-        """Encode rows of exactly the file's schema as one row group, or several of the largest size."""
-        self._nan_free -= {path for path in self._nan_free if _has_nan(rows, path)}
-        self._open().writer.write_table(rows, row_group_size=self._options.max_rows_per_group)
+    def write(self, encoded: Encoded) -> None:
+        """Take the next row groups; all of one schema."""
+        self._nan_free.append(encoded.nan_free)
+        self._begun()[1].add(encoded)
 
     def close(self) -> WrittenFile:
-        """Finish the file; it is in the store when this returns.
+        """Finish the file, once it was written to; it is in the store when this returns.
 
         Raises:
             DataError: Other rows are there, where the same were expected.
         """
-        stream = self._open()
-        stream.finish()
+        upload, joined = self._begun()
+        footer = joined.finish()
         self._closing = True
-        size, footer = stream.upload.tell(), self._footers[0]
+        size = joined.size
         try:
-            stream.upload.close()
+            upload.close()
         except AlreadyExists:
             size, footer = self._found(footer)
-        # The upload still holds its last part: many files would add up.
-        self._stream = None
-        return WrittenFile(self.path, size, footer.num_rows, footer, self._nan_free)
+        # They hold the last part and the first row group: many files would add up.
+        self._open = None
+        nan_free = frozenset.intersection(*self._nan_free)
+        return WrittenFile(self.path, size, footer.num_rows, footer, nan_free)
 
     def abort(self) -> None:
         """Give the file up and leave nothing of it in the store, even if closing it failed.
 
         A repeatable file whose end went unanswered stays, if it is there: it may be another's.
         """
-        if self._stream is not None:
-            self._stream.drop()
-            self._stream.upload.abort()
+        if self._open is not None:
+            self._open[0].abort()
         if self._closing and not self._repeatable:
             self._store.delete(self.path)
 
@@ -130,98 +122,12 @@ class ParquetSink:
             )
         return size, footer
 
-    def _open(self) -> "_Stream":
-        if self._stream is None:
+    def _begun(self) -> "tuple[Upload, Joined]":
+        if self._open is None:
             upload = self._store.upload(
                 self.path,
                 when=IfAbsent() if self._repeatable else None,
-                part_size=self._options.part_size,
+                part_size=self._part_size,
             )
-            self._stream = _Stream(upload, self._schema, self._options, self._footers)
-        return self._stream
-
-
-class _Stream:
-    """A Parquet writer and the upload it writes into.
-
-    Between them is a buffer of Arrow's own: an encoder writes many small pieces, and would have to take
-    the interpreter's lock for each.
-    """
-
-    def __init__(
-        self,
-        upload: "Upload",
-        schema: pa.Schema,
-        options: WriteOptions,
-        footers: list[pq.FileMetaData],
-    ) -> None:
-        self.upload = upload
-        self._sluice = _Sluice(upload)
-        size = min(_STREAM_BUFFER, options.part_size)
-        self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._sluice, "w"), size)
-        self.writer = pq.ParquetWriter(
-            self._buffer, schema, metadata_collector=footers, **options.writer_arguments()
-        )
-
-    @property
-    def size(self) -> int:
-        """Bytes encoded so far."""
-        return self._buffer.tell()  # type: ignore[no-any-return]
-
-    def finish(self) -> None:
-        """Pass everything on, the footer included."""
-        self.writer.close()
-        self._buffer.flush()
-
-    def drop(self) -> None:
-        """Pass nothing on any more: a writer writes a footer even when it is collected."""
-        self._sluice.is_shut = True
-        self.writer.is_open = False
-
-
-class _Sluice:
-    """What Arrow writes to: an upload that it cannot close, and that nothing reaches once it is shut."""
-
-    closed = False
-
-    def __init__(self, upload: "Upload") -> None:
-        self.is_shut = False
-        self._upload = upload
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def tell(self) -> int:
-        return self._upload.tell()
-
-    def write(self, data: memoryview) -> int:
-        return memoryview(data).nbytes if self.is_shut else self._upload.write(data)
-
-    def flush(self) -> None:
-        """Nothing: a part leaves when it is full."""
-
-    def close(self) -> None:
-        """Nothing: Arrow closes its streams when they are collected."""
-
-
-def _floats(fields: Iterable[pa.Field], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Paths of every float column, those in structs included."""
-    for field in fields:
-        here = (*path, field.name)
-        if pa.types.is_floating(field.type):
-            yield here
-        elif pa.types.is_struct(field.type):
-            yield from _floats(field.type, here)
-
-
-def _has_nan(rows: pa.Table, path: tuple[str, ...]) -> bool:
-    column = rows.column(path[0])
-    if path[1:]:
-        column = pc.struct_field(column, list(path[1:]))
-    return bool(pc.any(pc.is_nan(column)).as_py())
+            self._open = upload, Joined(upload.write)
+        return self._open

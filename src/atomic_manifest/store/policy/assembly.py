@@ -92,14 +92,18 @@ class Assembly:
         return True
 
     def send(self, data: Data) -> Steps[None]:
-        """Take bytes, and send the parts that they fill."""
-        view, size = memoryview(data).cast("B"), self._request.part_size
-        for start in range(0, len(view), size):
-            self._buffer += view[start : start + size]
-            if len(self._buffer) >= size:
-                full, self._buffer = self._buffer, self._buffer[size:]
-                del full[size:]
+        """Take bytes, and send the parts that they fill; whole ones without a copy."""
+        view, size, start = memoryview(data).cast("B"), self._request.part_size, 0
+        while start < len(view):
+            end = start + size - len(self._buffer)
+            if self._buffer or end > len(view):
+                self._buffer += view[start:end]
+            if len(self._buffer) == size:
+                full, self._buffer = self._buffer, bytearray()
                 yield from self._send_part(full)
+            elif end <= len(view):
+                yield from self._send_part(view[start:end])
+            start = end
         self.position += len(view)
 
     def close(self) -> Steps[ObjectMeta]:

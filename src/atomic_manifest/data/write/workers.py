@@ -3,9 +3,8 @@
 Arrow gives the interpreter free while it encodes and compresses, and a store while it sends, so threads
 are enough to keep processors, network and disk busy at once.
 
-Invariants: the rows handed over and not yet encoded are never more bytes than the bound, save that a
-single job may exceed it. Jobs begin in the order they were given; who gives several that may not run
-at the same time waits for each before giving the next.
+Invariants: the rows handed over and not yet dealt with are never more bytes than the bound, save that a
+single job may exceed it. Jobs begin in the order they were given, so a job may wait for one given before.
 
 Error semantics: what a job raised comes out of a later `submit` or `finish`. `stop` raises nothing.
 """
@@ -19,7 +18,8 @@ from typing import TypeAlias
 THREADS = 8
 """Of one write. More than processors, since a job that finishes a file waits for the store."""
 
-Job: TypeAlias = Future[None]
+Job: TypeAlias = Future[int]
+"""Gives the bytes that the rows became."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Given:
     nbytes: int
 
 
-class Encoding:
+class Workers:
     """The threads of one write. To be used by one thread.
 
     Args:
@@ -41,7 +41,7 @@ class Encoding:
         self._given: deque[_Given] = deque()
         self._nbytes = 0
 
-    def submit(self, work: Callable[[], None], nbytes: int) -> Job:
+    def submit(self, work: Callable[[], int], nbytes: int) -> Job:
         """Let a thread do some work that holds so many bytes, as soon as they are within the bound.
 
         Raises:
@@ -50,7 +50,7 @@ class Encoding:
         while self._given and (self._given[0].job.done() or self._nbytes + nbytes > self._most):
             self._settle()
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="atomic-manifest-encoding")
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="atomic-manifest-write")
         job = self._pool.submit(work)
         self._given.append(_Given(job, nbytes))
         self._nbytes += nbytes

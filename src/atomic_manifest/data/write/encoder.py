@@ -1,0 +1,123 @@
+"""Rows to row groups, each a Parquet file of its own (see `joining`), with a dictionary for columns that
+are worth one.
+
+Arrow builds a dictionary for every column and writes it, until it is too large. Where values hardly
+repeat that costs more than all other encoding together, and makes the file larger. So a sample of the
+rows is asked first. What the caller says of dictionaries and encodings wins.
+
+Invariant: the same rows give the same bytes.
+
+Error semantics: what Arrow raises comes through.
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import types
+
+from atomic_manifest.data.write.joining import Encoded, encoded
+from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.log import stats
+
+_OF_ENCODINGS = frozenset({"use_dictionary", "column_encoding", "use_byte_stream_split"})
+
+_RUN = 64
+"""Rows that are next to each other in a sample: some columns repeat there, others over all rows."""
+
+_SAMPLE = 512
+_SHARE = 64
+"""One row of so many is in the sample, and `_SAMPLE` at least."""
+
+_NEARLY_ALL = 0.97
+"""Distinct values of a sample, beyond which a dictionary does not pay: that of a large row group would be
+given up for its size after all (`dictionary_pagesize_limit`), and that of a small one saves little."""
+
+
+class RowGroupEncoder:
+    """Encodes row groups of one schema. May be used by several threads at the same time.
+
+    Args:
+        schema: Of the rows.
+        options: See `WriteOptions`.
+    """
+
+    def __init__(self, schema: pa.Schema, options: WriteOptions) -> None:
+        self._schema = schema
+        self._options = options
+        self._floats = [
+            path
+            for path, type_ in stats.covered(schema, options.indexed_columns)
+            if types.is_floating(type_)
+        ]
+        self._chooses = not _OF_ENCODINGS & options.parquet.keys()
+        self._sampled = [field.name for field in schema if _can_be_counted(field.type)]
+        self._others = _leaves(schema, set(self._sampled)) if self._chooses else []
+
+    def encode(self, rows: pa.Table) -> Encoded:
+        """Encode rows as one row group, or as several of the largest size; no rows as none."""
+        out = pa.BufferOutputStream()
+        collected: list[pq.FileMetaData] = []
+        arguments = self._options.writer_arguments()
+        if self._chooses:
+            arguments["use_dictionary"] = [*self._others, *_repeating(rows.select(self._sampled))]
+        writer = pq.ParquetWriter(out, self._schema, metadata_collector=collected, **arguments)
+        try:
+            if rows.num_rows:
+                writer.write_table(rows, row_group_size=self._options.max_rows_per_group)
+        except BaseException:
+            writer.is_open = False  # or it would be closed once more, and fail in another way
+            raise
+        writer.close()
+        nan_free = frozenset(path for path in self._floats if not _has_nan(rows, path))
+        file, (metadata,) = memoryview(out.getvalue()), collected
+        return encoded(file, metadata, nan_free, indexed=self._options.writes_indexes)
+
+
+def _can_be_counted(type_: pa.DataType) -> bool:
+    """Whether distinct values can be counted, and a dictionary be made of them."""
+    return not types.is_boolean(type_) and (
+        types.is_primitive(type_)
+        or types.is_decimal(type_)
+        or types.is_string(type_)
+        or types.is_large_string(type_)
+        or types.is_binary(type_)
+        or types.is_large_binary(type_)
+        or types.is_fixed_size_binary(type_)
+    )
+
+
+def _leaves(schema: pa.Schema, without: set[str]) -> list[str]:
+    """What Parquet calls the leaves of all columns but some."""
+    others = pa.schema([field for field in schema if field.name not in without])
+    if not len(others):
+        return []
+    collected: list[pq.FileMetaData] = []
+    pq.ParquetWriter(pa.BufferOutputStream(), others, metadata_collector=collected).close()
+    (metadata,) = collected
+    return [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+
+
+def _repeating(rows: pa.Table) -> list[str]:
+    """The columns whose values occur more than once."""
+    sample = _sample(rows)
+    return [
+        name
+        for name, column in zip(sample.column_names, sample.columns, strict=True)
+        if pc.count_distinct(column).as_py() <= _NEARLY_ALL * (len(column) - column.null_count)
+    ]
+
+
+def _sample(rows: pa.Table) -> pa.Table:
+    """Some runs of the rows, spread over all."""
+    runs = max(_SAMPLE, rows.num_rows // _SHARE) // _RUN
+    if rows.num_rows <= runs * _RUN:
+        return rows
+    starts = (index * (rows.num_rows - _RUN) // (runs - 1) for index in range(runs))
+    return pa.concat_tables(rows.slice(start, _RUN) for start in starts)
+
+
+def _has_nan(rows: pa.Table, path: tuple[str, ...]) -> bool:
+    column = rows.column(path[0])
+    if path[1:]:
+        column = pc.struct_field(column, list(path[1:]))
+    return bool(pc.any(pc.is_nan(column)).as_py())
