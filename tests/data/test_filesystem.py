@@ -168,3 +168,17 @@ def test_a_process_that_ends_right_after_a_read_ends_well():
         "    am.Table.open(url).to_arrow()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_an_error(filled: ObjectStore) -> None:
+    opened = StoreFile(filled, "a/b/big", len(BIG))
+    assert opened.read(10) == BIG[:10]
+    filled.put("a/b/big", BIG[::-1])
+    with pytest.raises(OSError, match="a/b/big was replaced"):
+        opened.read(10)
+
+
+def test_a_file_that_is_shorter_than_its_table_says_is_an_error(filled: ObjectStore) -> None:
+    opened = to_filesystem(filled, sizes={"a/small": 11}).open_input_file("a/small")
+    with pytest.raises(OSError, match="a/small ends before byte 11"):
+        opened.read()

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from atomic_manifest.errors import NotFound, StoreError
 from atomic_manifest.store.conditions import ETag
@@ -51,21 +51,29 @@ class RangedFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position; see `io.IOBase.seek`."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = base + offset
+        self._position = max(0, base + offset)
         return self._position
 
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes from the position on; all to the end if negative.
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes from the position on; all to the end if negative or None.
 
         Raises:
             OSError: The object was replaced since the first read, or is shorter than it should be.
         """
-        end = self._size if size < 0 else min(self._position + size, self._size)
+        whole = size is None or size < 0
+        end = self._size if whole else min(self._position + (size or 0), self._size)
         if end <= self._position:
             return b""
-        data = self._from_held(self._position, end) or self._fetch((self._position, end))
+        data = self._bytes(self._position, end)
         self._position += len(data)
         return data
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase.readinto`."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def prefetch(self, ranges: Iterable[Range]) -> None:
         """Read ranges in parallel, and hold them until the next call.
@@ -81,6 +89,10 @@ class RangedFile(io.RawIOBase):
     def release(self) -> None:
         """Let go of what was prefetched."""
         self._held = []
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        """Those of a range within the object that is not empty."""
+        return self._from_held(start, end) or self._fetch((start, end))
 
     def _from_held(self, start: int, end: int) -> bytes:
         found = b""

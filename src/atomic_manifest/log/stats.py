@@ -21,7 +21,7 @@ Error semantics: none of its own; statistics the footer lacks are left out.
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -72,6 +72,8 @@ def from_footer(
         nan_free: Paths of the float columns known to hold no NaN, which get a maximum too.
     """
     positions = _leaf_positions(metadata)
+    every = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    groups = [group for group in every if group.num_rows]
     null_counts: dict[str, Any] = {}
     minima: dict[str, Any] = {}
     maxima: dict[str, Any] = {}
@@ -79,7 +81,7 @@ def from_footer(
     for path, type_ in _first(present, indexed_columns):
         if pa.types.is_nested(type_):
             continue
-        bounds = _bounds(metadata, positions[path], type_)
+        bounds = _bounds(groups, positions[path], type_)
         if pa.types.is_floating(type_) and path not in nan_free:
             bounds = _Bounds(bounds.null_count, bounds.minimum, None)
         _put(null_counts, path, bounds.null_count)
@@ -147,9 +149,7 @@ def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _bounds(metadata: pq.FileMetaData, position: int, type_: pa.DataType) -> _Bounds:
-    every = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    groups = [group for group in every if group.num_rows]
+def _bounds(groups: Sequence[pq.RowGroupMetaData], position: int, type_: pa.DataType) -> _Bounds:
     known = [_statistics(group.column(position)) for group in groups]
     null_count = 0
     for statistics in known:

@@ -7,11 +7,11 @@ is kept. Writing through it raises.
 Threads of Arrow's may let go of a file after its reader has all rows. A process that ends meanwhile would
 be aborted, for such a thread cannot enter Python any more: so its end waits for them, a second at most.
 
-Error semantics: the store's own errors come through, among them `NotFound`, a `FileNotFoundError`.
+Error semantics: the store's own errors come through, among them `NotFound`, a `FileNotFoundError`. An
+object that is replaced while it is read, or shorter than it should be, raises `OSError`.
 """
 
 import atexit
-import io
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from atomic_manifest.errors import NotFound, UnsupportedByStore
+from atomic_manifest.log.ranged import RangedFile
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -46,8 +47,8 @@ def to_filesystem(store: ObjectStore, *, sizes: Mapping[str, int] | None = None)
     return fs.PyFileSystem(StoreHandler(store, sizes or {}))
 
 
-class StoreFile(io.RawIOBase):
-    """One object, read by ranges.
+class StoreFile(RangedFile):
+    """One object, read by ranges, whose last bytes are kept.
 
     Args:
         store: Where it is.
@@ -56,56 +57,18 @@ class StoreFile(io.RawIOBase):
     """
 
     def __init__(self, store: ObjectStore, path: str, size: int) -> None:
-        super().__init__()
-        self._store = store
-        self._path = path
-        self._size = size
-        self._position = 0
+        super().__init__(store, path, size)
         self._kept = b""
         self._kept_from = size
         _open.add(self)
 
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """See `io.IOBase.seek`."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read up to `size` bytes; all that is left by default."""
-        end = self._size if size is None or size < 0 else self._position + size
-        data = self._range(min(self._position, self._size), min(end, self._size))
-        self._position += len(data)
-        return data
-
-    def readinto(self, buffer: Any) -> int:
-        """See `io.RawIOBase.readinto`."""
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def _range(self, start: int, end: int) -> bytes:
-        if start >= end:
-            return b""
+    def _bytes(self, start: int, end: int) -> bytes:
         if start < self._kept_from:
             whole = self._size <= WHOLE_BYTES
             if not whole and end < self._size:
-                return self._store.get(self._path, range=(start, end)).data
+                return self._fetch((start, end))
             self._kept_from = 0 if whole else max(0, min(start, self._size - _TAIL_BYTES))
-            self._kept = self._store.get(self._path, range=(self._kept_from, self._size)).data
+            self._kept = self._fetch((self._kept_from, self._size))
         return self._kept[start - self._kept_from : end - self._kept_from]
 
 

@@ -65,9 +65,10 @@ class Buffering:
         for values, rows in parts:
             self._add(values, rows)
         self._retained += nbytes
-        for partition in self._idle():
-            if partition.file is not None and not self._scattered:
-                self._finish(partition)
+        if not self._scattered:
+            for partition in self._idle():
+                if partition.file is not None:
+                    self._finish(partition)
         if max(self._retained, self._held()) > self._options.buffer_size:
             self._make_room()
 

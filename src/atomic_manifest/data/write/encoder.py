@@ -77,7 +77,7 @@ def _can_be_counted(type_: pa.DataType) -> bool:
     """Whether distinct values can be counted, and a dictionary be made of them."""
     return not types.is_boolean(type_) and (
         types.is_primitive(type_)
-        or types.is_decimal(type_)
+        or types.is_decimal128(type_)
         or types.is_string(type_)
         or types.is_large_string(type_)
         or types.is_binary(type_)
@@ -100,11 +100,13 @@ def _leaves(schema: pa.Schema, without: set[str]) -> list[str]:
 def _repeating(rows: pa.Table) -> list[str]:
     """The columns whose values occur more than once."""
     sample = _sample(rows)
-    return [
-        name
-        for name, column in zip(sample.column_names, sample.columns, strict=True)
-        if pc.count_distinct(column).as_py() <= _NEARLY_ALL * (len(column) - column.null_count)
-    ]
+    names = []
+    for name, column in zip(sample.column_names, sample.columns, strict=True):
+        nulls = column.null_count
+        distinct = len(column.unique()) - (nulls > 0)
+        if distinct <= _NEARLY_ALL * (len(column) - nulls):
+            names.append(name)
+    return names
 
 
 def _sample(rows: pa.Table) -> pa.Table:
