@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.input.conform import conform
+from atomic_manifest.data.input.conform import batch_converter, conform
 from atomic_manifest.data.input.frame_schema import remembered
 from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.write.arrow_options import (
@@ -28,6 +28,7 @@ from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError, TableNotFound
 from atomic_manifest.first_write import write_first
 from atomic_manifest.handle import Handle
+from atomic_manifest.log.schema import canonical
 from atomic_manifest.log.snapshot import load
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.write_dataset import (
@@ -210,10 +211,13 @@ def _bounded(
         raise DataError(f"max_partitions must be at least 1, got {most}")
     if not columns:
         return reader
+    # As the table has them: Arrow does not group by all types that data may come in.
+    given = pa.schema([reader.schema.field(name) for name in columns])
+    convert = batch_converter(given, canonical(given), coerce_timestamps=True)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
-            table = pa.Table.from_batches([batch]).select(columns)
+            table = pa.Table.from_batches([convert(batch.select(columns))])
             count = table.group_by(columns).aggregate([]).num_rows
             if count > most:
                 raise DataError(f"a batch has rows of {count} partitions, max_partitions is {most}")

@@ -74,8 +74,8 @@ def to_table(
         mode: What to do if there is a table: refuse (`"error"`), or `"append"`, or `"overwrite"` all of it.
         engine: `"auto"` or `"pyarrow"`, which are the same.
         compression: Parquet codec; None for none.
-        index: Whether to write the index. None writes its named levels, and neither a RangeIndex nor an
-            unnamed level; True writes all, False none.
+        index: Whether to write the index. None writes its named levels, and no unnamed one; True
+            writes all, False none.
         partition_cols: Columns to partition a new table by.
         storage_options: As for `Table.create`.
         filesystem: As for `Table.create`.

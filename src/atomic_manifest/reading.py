@@ -90,12 +90,16 @@ class Reading:
                 filter, if the log tells) and `relative_update`, bytes of memory by the child that
                 `branched` gives. It may raise to stop.
             progress: Draw a bar of that on the terminal, with rich.
+
+        Raises:
+            DataError: There is no such column.
+            InvalidFilter: `filter` does not fit the table.
         """
         watcher = watch(callback, progress=progress)
         if watcher:
             return self._stream(columns, filter, watcher).read_all()
         expression = to_expression(filter, self._handle.snapshot.schema)
-        names = list(columns) if columns is not None else None
+        names = columns_of(columns, self.schema)
         return self.to_dataset(filter).to_table(columns=names, filter=expression)
 
     def to_batches(
@@ -139,6 +143,7 @@ class Reading:
                 and types only.
         """
         configuration = {} if options.get("ignore_metadata") else self.configuration
+        columns = columns_of(columns, self.schema)
         if columns is not None:
             index = [name for name in index_columns(configuration) if name in self.schema.names]
             columns = list(dict.fromkeys((*columns, *index)))
@@ -185,9 +190,27 @@ class Reading:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
         store, snapshot = self._handle.store, self._handle.snapshot
         size = BATCH_ROWS if batch_size is None else batch_size
-        reader = stream(store, snapshot, columns=columns, filter=filter, batch_size=size)
+        names = columns_of(columns, snapshot.schema)
+        reader = stream(store, snapshot, columns=names, filter=filter, batch_size=size)
         if watcher and filter is None:
             counts = records(snapshot.files(["stats", "deletion_vector"]))
             known = [count for count in counts if count is not None]
             watcher = replace(watcher, rows=sum(known) if len(known) == len(counts) else None)
         return watched(reader, watcher, title="read", url=self.url)
+
+
+def columns_of(columns: Sequence[str] | None, schema: pa.Schema) -> list[str] | None:
+    """The columns that a user asked for; None for all.
+
+    Raises:
+        DataError: There is no such column, or a single name, which is a sequence of names of one letter.
+    """
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        raise DataError(f"columns is a list of names, got {columns!r}")
+    names = list(columns)
+    for name in names:
+        if name not in schema.names:
+            raise DataError(f"the table has no column {name!r}, but {', '.join(schema.names)}")
+    return names

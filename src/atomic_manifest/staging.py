@@ -178,6 +178,17 @@ def _checked(
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
+def partition_names(given: Sequence[str]) -> tuple[str, ...]:
+    """The partition columns that a user gave.
+
+    Raises:
+        DataError: A single name, which is a sequence of names of one letter.
+    """
+    if isinstance(given, str):
+        raise DataError(f"partition_by is a list of names, got {given!r}: give [{given!r}]")
+    return tuple(given)
+
+
 def check_partitioning(snapshot: Snapshot, asked: Sequence[str]) -> None:
     """Refuse to write as if the table were partitioned otherwise; an empty `asked` asks nothing.
 

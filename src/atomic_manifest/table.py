@@ -42,7 +42,7 @@ from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.staging import check_partitioning, write_request
+from atomic_manifest.staging import check_partitioning, partition_names, write_request
 from atomic_manifest.store import ObjectStore, open_store
 from atomic_manifest.transaction import Partitions, check_scope, deletable
 from atomic_manifest.writing import SchemaMode, Writing
@@ -106,7 +106,8 @@ class Table(Writing):
         """
         store = open_store(url, storage_options, filesystem=filesystem, env=env)
         budget = budget or Budget()
-        spec = TableSpec(schema, tuple(partition_by), configuration or {}, name, description)
+        columns = partition_names(partition_by)
+        spec = TableSpec(schema, columns, configuration or {}, name, description)
         created = create(store, spec, env=env, budget=budget)
         if not created and not if_not_exists:
             raise already_exists(store)
@@ -310,16 +311,21 @@ def write(
             were to be overwritten.
         DataError, CommitError: As for `Table.append`.
     """
+    partition_by = partition_names(partition_by)
     request = write_request(data if where is None else None, **given)
     store = open_store(url, storage_options, filesystem=filesystem, env=env)
     table = _existing(store, env)
     if table is None:
         check_scope(where, partitions, partition_by)
-        reader = open_source(data, preserve_index=preserve_index)
+        reader = open_source(
+            data,
+            preserve_index=preserve_index,
+            coerce_timestamps=request.coerce_timestamps,
+        )
         if where is not None:
             schema = canonical(reader.schema)
             request = replace(request, check=requirement(deletable(where, schema), schema))
-        spec = TableSpec(reader.schema, tuple(partition_by), remembered(reader.schema))
+        spec = TableSpec(reader.schema, partition_by, remembered(reader.schema))
         plan = _PLANS[mode] if partitions is None else replacing_partitions
         plan = plan if where is None else None
         return write_first(store, spec, reader, request, plan, env=env, budget=Budget())

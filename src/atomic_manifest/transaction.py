@@ -33,6 +33,7 @@ from atomic_manifest.log.snapshot import Snapshot
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.change import Change
 from atomic_manifest.ops.staged import Staged
+from atomic_manifest.reading import columns_of
 from atomic_manifest.staging import WriteRequest, write_request
 from atomic_manifest.workspace import Workspace
 
@@ -113,11 +114,12 @@ class Transaction:
             filter: Only rows that match: text, tuples or an Arrow expression, as for `Table.to_arrow`.
 
         Raises:
+            DataError: There is no such column.
             InvalidFilter: It does not fit the table.
             TransactionEnded: The block has not begun, or has ended.
         """
         work = self._open()
-        names = list(columns) if columns is not None else None
+        names = columns_of(columns, work.snapshot.schema)
         if not isinstance(filter, pc.Expression):
             return work.read(to_predicate(filter, work.snapshot.schema), names)
         expression = to_expression(filter, work.snapshot.schema)

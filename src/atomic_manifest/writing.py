@@ -84,7 +84,12 @@ class Writing(Reading):
             return done
         schema = None
         if schema_mode == "merge":
-            data = open_source(data, preserve_index=preserve_index)
+            data = open_source(
+                data,
+                schema=lambda first: with_new_columns(snapshot, first) or snapshot.schema,
+                preserve_index=preserve_index,
+                coerce_timestamps=coerce_timestamps,
+            )
             schema = with_new_columns(snapshot, data.schema)
         reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
         staged = self._stage(reader, request, snapshot, schema=schema)

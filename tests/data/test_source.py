@@ -181,7 +181,7 @@ FRAME = pd.DataFrame({"a": [1, 2]})
         (FRAME, ["a"], ["a", "__index_level_0__"]),
         (FRAME.set_axis([5, 7]), ["a"], ["a", "__index_level_0__"]),
         (FRAME.set_axis([5, 7]).rename_axis("k"), ["a", "k"], ["a", "k"]),
-        (FRAME.rename_axis("k"), ["a"], ["a", "k"]),
+        (FRAME.rename_axis("k"), ["a", "k"], ["a", "k"]),
         (
             FRAME.set_axis(pd.MultiIndex.from_tuples([(1, 2), (3, 4)], names=["k", None])),
             ["a", "k"],

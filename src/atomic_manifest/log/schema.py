@@ -269,10 +269,13 @@ def _metadata_node(
 
 
 def _json_or_text(text: str) -> Any:
+    """What JSON text says, or the text itself; not what no JSON text of other engines could say."""
     try:
-        return json.loads(text)
-    except ValueError:
+        found = json.loads(text)
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # among them NaN, 1e999 and half a surrogate pair
         return text
+    return found
 
 
 def _note_duplicates(names: Iterable[str], path: _Path, problems: _Problems) -> None:
@@ -280,7 +283,8 @@ def _note_duplicates(names: Iterable[str], path: _Path, problems: _Problems) -> 
     for name in names:
         if name.lower() in seen:
             first = seen[name.lower()]
-            problems.append((".".join((*path, name)), f"the same name as {first!r}, but for case"))
+            what = "given twice" if name == first else f"the same name as {first!r}, but for case"
+            problems.append((".".join((*path, name)), what))
         seen.setdefault(name.lower(), name)
 
 

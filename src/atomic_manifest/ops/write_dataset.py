@@ -4,7 +4,8 @@
 * `overwrite_or_ignore`: append, and replace files of the same name in the same partition. Names are
   given by `basename_template` and kept as the tag `BASENAME_TAG`, because a file of a table is never
   overwritten in place.
-* `delete_matching`: replace the partitions that are written to; without partitioning, everything.
+* `delete_matching`: replace the partitions that are written to; without partitioning, everything, if
+  anything is written at all.
 """
 
 from collections import Counter
@@ -85,7 +86,11 @@ def plan_of(behavior: ExistingDataBehavior, *, partitioned: bool) -> Callable[[S
         case "overwrite_or_ignore":
             return _replacing_names
         case "delete_matching":
-            return replacing_partitions if partitioned else Overwrite
+            return replacing_partitions if partitioned else _replacing_all
+
+
+def _replacing_all(staged: Staged) -> Plan:
+    return Overwrite(staged) if staged.adds else Append(staged)
 
 
 def with_basenames(staged: Staged, template: str) -> Staged:

@@ -10,8 +10,8 @@ of the values of a `not in`, so rows with null match (unless null is among the v
 
 NaN differs from everything and is neither less nor greater, as in Arrow. Arrow's datasets forget that
 where they prune by Parquet statistics, so an expression of ours asks for NaN by name where it matches.
-Even so a dataset drops the NaN of a row group that holds but one other value; whoever must not miss a
-row filters what was read without a filter.
+Even so a dataset drops the NaN of a row group that holds but one other value: where `takes_nan` says
+that a filter wants it, rows are filtered after they were read.
 
 Error semantics: `InvalidFilter` naming the column or the part that is wrong, before a file is read.
 """
@@ -45,6 +45,7 @@ __all__ = [
     "Filter",
     "columns_in",
     "predicate_expression",
+    "takes_nan",
     "to_expression",
     "to_predicate",
     "type_names",
@@ -107,6 +108,35 @@ def to_predicate(filter: Filter, schema: pa.Schema) -> Predicate:
         )
     terms = Terms(schema)
     return parse(filter, terms) if isinstance(filter, str) else _from_tuples(filter, terms)
+
+
+def takes_nan(filter: Filter, schema: pa.Schema) -> bool:
+    """Whether rows match a filter because they hold NaN; of an Arrow expression that is not known.
+
+    Args:
+        filter: See `Filter`.
+        schema: The table's.
+
+    Raises:
+        InvalidFilter: As `to_expression`.
+    """
+    if isinstance(filter, pc.Expression):
+        return False
+    return _takes_nan(to_predicate(filter, schema), Terms(schema), negated=False)
+
+
+def _takes_nan(predicate: Predicate, terms: Terms, *, negated: bool) -> bool:
+    match predicate:
+        case Not(child):
+            return _takes_nan(child, terms, negated=not negated)
+        case And(children) | Or(children):
+            return any(_takes_nan(child, terms, negated=negated) for child in children)
+        case Comparison(name, op):
+            wanted = (op == "!=") is not negated
+            return wanted and pa.types.is_floating(terms.column(name).type)
+        case In(name):
+            return negated and pa.types.is_floating(terms.column(name).type)
+    return False
 
 
 def _from_tuples(filter: Any, terms: Terms) -> Predicate:

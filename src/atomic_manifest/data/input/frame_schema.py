@@ -6,8 +6,8 @@ metadata of those columns that would come back otherwise: levels of the index, e
 
 Invariants: only representation comes from it, never a value. A column that is no longer of the type that
 the table had when it was made, or holds a value that does not fit, is read as what it is; so is the
-whole table if the property is damaged. Not kept are RangeIndexes, which speak of one frame only, and the
-order of ordered categoricals.
+whole table if the property is damaged. Not kept are nameless RangeIndexes, which speak of one frame only,
+and the order of ordered categoricals.
 """
 
 import base64
@@ -68,7 +68,7 @@ def as_remembered(table: pa.Table, configuration: Mapping[str, str]) -> pa.Table
             continue
         column = _cast(table.column(at), field.type)
         if column is not None:
-            table = table.set_column(at, field, column)
+            table = table.set_column(at, field.with_type(column.type), column)
             if field.name in columns and _is_known(columns[field.name]):
                 fitting.append(field.name)
     described = _described(
@@ -133,7 +133,12 @@ def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | None
     """The column as it was; None if a value does not fit."""
     try:
         if types.is_dictionary(type_):
-            return column.dictionary_encode().cast(type_)
-        return column.cast(type_)
+            # As many categories as there are values now, not as fitted into the codes of the first frame.
+            return column.cast(type_.value_type).dictionary_encode()
+        found = column.cast(type_)
     except pa.ArrowException:
         return None
+    # Arrow checks all other casts itself.
+    if types.is_float16(type_) and not found.cast(column.type).equals(column):
+        return None
+    return found

@@ -54,10 +54,12 @@ def of_mapping(data: Mapping[Any, Any]) -> pa.RecordBatchReader:
         DataError: As `of_frame`.
     """
     for name, values in data.items():
+        if not isinstance(name, str):
+            raise DataError(f"column {name!r} is called by no text", column=str(name))
         if isinstance(values, list | tuple):
-            check_objects(values, str(name), nan_is_null=False)
+            check_objects(values, name, nan_is_null=False)
         else:
-            _check(values, str(name))
+            _check(values, name)
     try:
         return pa.table(dict(data)).to_reader()
     except _FAILURES as error:
@@ -68,11 +70,21 @@ def _with_index(frame: Any, *, preserve_index: bool | None) -> tuple[Any, bool |
     """The frame without those levels of its index that go, and what to tell Arrow of the rest."""
     if preserve_index is not None:
         return frame, preserve_index
-    named = [name is not None for name in frame.index.names]
+    names = list(frame.index.names)
+    for name in names:
+        if name is not None and (name in frame.columns or names.count(name) > 1):
+            # Arrow would call it `__index_level_0__`.
+            raise DataError(
+                f"index level {name!r} has the name of another column: rename it, or drop it with "
+                "preserve_index=False",
+                column=str(name),
+            )
+    named = [name is not None for name in names]
     if not all(named):
         unnamed = [level for level, keep in enumerate(named) if not keep]
         frame = frame.reset_index(unnamed, drop=True)
-    return frame, None if any(named) else False
+    # Not None, by which Arrow would leave out a RangeIndex: pandas makes one of any evenly spaced numbers.
+    return frame, any(named)
 
 
 def _check(column: Any, name: str) -> None:

@@ -11,9 +11,9 @@ comes through as it is.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -21,11 +21,15 @@ from atomic_manifest.data.input.conform import batch_converter
 from atomic_manifest.data.input.frames import of_frame, of_mapping
 from atomic_manifest.errors import DataError
 
+_NOT_OF_ARROW = ("Int128", "UInt128")
+
+_Schema: TypeAlias = pa.Schema | Callable[[pa.Schema], pa.Schema] | None
+
 
 def open_source(
     data: Any,
     *,
-    schema: pa.Schema | None = None,
+    schema: _Schema = None,
     preserve_index: bool | None = None,
     coerce_timestamps: bool = False,
 ) -> pa.RecordBatchReader:
@@ -35,12 +39,12 @@ def open_source(
         data: A `pyarrow` Table, RecordBatch, RecordBatchReader, Dataset or Scanner; a pandas
             DataFrame; anything with `__arrow_c_stream__` or `__arrow_c_array__` (Polars, DuckDB); a
             mapping of column names to sequences; or an iterable, such as a generator, of any of these.
-        schema: What the elements of an iterable are given. By default the first element's schema,
-            which an empty iterable lacks. Other inputs know their schema, and keep it.
-        preserve_index: Of pandas input. None writes the named index levels as columns, but no
-            RangeIndex and no unnamed level; True writes every level (`__index_level_0__` if
-            unnamed); False none.
-        coerce_timestamps: With `schema`: see `conform`.
+        schema: What the elements of an iterable are given, or what makes that of the first element's
+            schema. By default the first element's, which an empty iterable lacks. Other inputs know
+            their schema, and keep it.
+        preserve_index: Of pandas input. None writes the named index levels as columns, and no
+            unnamed one; True writes every level (`__index_level_0__` if unnamed); False none.
+        coerce_timestamps: Of the elements of an iterable: see `conform`.
 
     Returns:
         A reader that reads the input as it is read.
@@ -109,10 +113,13 @@ def _of_interface(data: Any) -> pa.RecordBatchReader | None:
 
 
 def _check_polars(frame: Any) -> None:
-    """Refuse columns of Python objects, of which Polars gives Arrow the addresses."""
+    """Refuse columns of Python objects, whose addresses Polars gives Arrow, and of no type of Arrow."""
+    polars = sys.modules["polars"]
     for name, kind in frame.schema.items():
-        if kind == sys.modules["polars"].Object:
+        if kind == polars.Object:
             raise DataError(f"column {name!r} holds Python objects", column=name)
+        if str(kind) in _NOT_OF_ARROW:
+            raise DataError(f"column {name!r} is {kind}, which Arrow has not", column=name)
 
 
 def _is_instance(data: Any, module: str, name: str) -> bool:
@@ -134,14 +141,15 @@ def _element(item: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader:
 
 
 def _chained(
-    readers: Iterator[pa.RecordBatchReader], schema: pa.Schema | None, *, coerce_timestamps: bool
+    readers: Iterator[pa.RecordBatchReader], schema: _Schema, *, coerce_timestamps: bool
 ) -> pa.RecordBatchReader:
     first = next(readers, None)
     if first is None:
-        if schema is None:
+        if not isinstance(schema, pa.Schema):
             raise DataError("the iterable of batches is empty: give `schema`")
         return pa.RecordBatchReader.from_batches(schema, [])
-    target = first.schema if schema is None else schema
+    wanted = schema(first.schema) if callable(schema) else schema
+    target = first.schema if wanted is None else wanted
     batch_converter(first.schema, target, coerce_timestamps=coerce_timestamps)
     batches = _batches(chain([first], readers), target, coerce_timestamps=coerce_timestamps)
     return pa.RecordBatchReader.from_batches(target, batches)

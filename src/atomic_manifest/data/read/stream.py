@@ -78,4 +78,4 @@ def _pieces(parts: Parts, filter: pc.Expression | None) -> Iterator[ds.Fragment]
         if parts.sizes[fragment.path] <= _WHOLE_BYTES:
             yield fragment
         else:
-            yield from fragment.split_by_row_group(filter)
+            yield from fragment.split_by_row_group(filter, parts.schema)

@@ -140,7 +140,8 @@ class TableDataset(ds.UnionDataset):  # type: ignore[misc]  # pyarrow ships no t
         result = first.projected_schema
         rest = parts.special_batches(columns, chosen, options.get("batch_size", BATCH_ROWS))
         batches = (
-            pa.RecordBatch.from_arrays(batch.columns, schema=result)
+            # A batch without columns has rows all the same, which only it knows the number of.
+            pa.RecordBatch.from_arrays(batch.columns, schema=result) if result.names else batch
             for batch in chain(first.to_batches(), rest)
         )
         return ds.Scanner.from_batches(batches, schema=result)

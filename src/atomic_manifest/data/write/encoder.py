@@ -7,8 +7,11 @@ rows is asked first. What the caller says of dictionaries and encodings wins.
 
 Invariant: the same rows give the same bytes.
 
-Error semantics: what Arrow raises comes through.
+Error semantics: `DataError` for options that Arrow does not take; what it raises while it encodes comes
+through.
 """
+
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +19,8 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from atomic_manifest.data.write.joining import Encoded, encoded
-from atomic_manifest.data.write.options import WriteOptions
+from atomic_manifest.data.write.options import CODEC, WriteOptions
+from atomic_manifest.errors import DataError
 from atomic_manifest.log import stats
 
 _OF_ENCODINGS = frozenset({"use_dictionary", "column_encoding", "use_byte_stream_split"})
@@ -39,6 +43,9 @@ class RowGroupEncoder:
     Args:
         schema: Of the rows.
         options: See `WriteOptions`.
+
+    Raises:
+        DataError: Arrow does not take the options, for this schema.
     """
 
     def __init__(self, schema: pa.Schema, options: WriteOptions) -> None:
@@ -51,7 +58,10 @@ class RowGroupEncoder:
         ]
         self._chooses = not _OF_ENCODINGS & options.parquet.keys()
         self._sampled = [field.name for field in schema if _can_be_counted(field.type)]
-        self._others = _leaves(schema, set(self._sampled)) if self._chooses else []
+        others = [field for field in schema if field.name not in self._sampled]
+        self._others = _leaves(pa.schema(others)) if self._chooses and others else []
+        if options.parquet or options.compression != CODEC:
+            _check(schema, options)
 
     def encode(self, rows: pa.Table) -> Encoded:
         """Encode rows as one row group, or as several of the largest size; no rows as none."""
@@ -86,15 +96,24 @@ def _can_be_counted(type_: pa.DataType) -> bool:
     )
 
 
-def _leaves(schema: pa.Schema, without: set[str]) -> list[str]:
-    """What Parquet calls the leaves of all columns but some."""
-    others = pa.schema([field for field in schema if field.name not in without])
-    if not len(others):
-        return []
-    collected: list[pq.FileMetaData] = []
-    pq.ParquetWriter(pa.BufferOutputStream(), others, metadata_collector=collected).close()
-    (metadata,) = collected
+def _leaves(schema: pa.Schema) -> list[str]:
+    """What Parquet calls the leaves of all columns."""
+    metadata = _empty_file(schema)
     return [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+
+
+def _check(schema: pa.Schema, options: WriteOptions) -> None:
+    try:
+        _empty_file(schema, **options.writer_arguments())
+    except (TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise DataError(f"Arrow does not take these options of a Parquet file: {error}") from error
+
+
+def _empty_file(schema: pa.Schema, **arguments: Any) -> pq.FileMetaData:
+    collected: list[pq.FileMetaData] = []
+    out = pa.BufferOutputStream()
+    pq.ParquetWriter(out, schema, metadata_collector=collected, **arguments).close()
+    return collected[0]
 
 
 def _repeating(rows: pa.Table) -> list[str]:

@@ -12,6 +12,9 @@ from pyarrow import types
 from atomic_manifest.errors import InvalidSchema
 from atomic_manifest.log.schema import check_partition_columns, walk
 
+_OF_ARROW = ("__fragment_index", "__batch_index", "__last_in_fragment", "__filename")
+"""Columns that Arrow's datasets have besides those of files: one more of the name cannot be read."""
+
 
 def file_schema(schema: pa.Schema, partition_by: Sequence[str]) -> pa.Schema:
     """The schema of a table's data files.
@@ -21,10 +24,15 @@ def file_schema(schema: pa.Schema, partition_by: Sequence[str]) -> pa.Schema:
         partition_by: Names of its partition columns.
 
     Raises:
-        InvalidSchema: No column is left, a `void` inside an array, map or struct, or partition columns
-            that cannot be.
+        InvalidSchema: No column is left, a name that Arrow cannot read, a `void` inside an array, map or
+            struct, or partition columns that cannot be.
     """
     check_partition_columns(schema, partition_by)
+    if taken := [name for name in schema.names if name in _OF_ARROW]:
+        raise InvalidSchema(
+            f"no data can be written: Arrow has columns of its own of these names: {', '.join(taken)}",
+            columns=tuple(taken),
+        )
     nested = [
         ".".join(path)
         for path, field in walk(schema)
@@ -42,7 +50,12 @@ def file_schema(schema: pa.Schema, partition_by: Sequence[str]) -> pa.Schema:
     ]
     if not kept:
         raise InvalidSchema(
-            "no data can be written: every column is void or a partition column",
+            "no data can be written: "
+            + (
+                "every column is void or a partition column"
+                if schema.names
+                else "there are no columns"
+            ),
             columns=tuple(schema.names),
         )
     return pa.schema(kept)

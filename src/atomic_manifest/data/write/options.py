@@ -22,6 +22,9 @@ _UNFAITHFUL = frozenset(
 )
 
 
+CODEC = "zstd"
+
+
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
     """How rows become files.
@@ -44,7 +47,7 @@ class WriteOptions:
         parquet: Further arguments of `pyarrow.parquet.ParquetWriter`; they win over ours.
     """
 
-    compression: str = "zstd"
+    compression: str = CODEC
     max_rows_per_group: int = 1_048_576
     min_rows_per_group: int = 0
     target_file_size: int | None = 256 << 20
