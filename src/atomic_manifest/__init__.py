@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         CommitContended,
         CommitOutcomeUnknown,
     )
-    from atomic_manifest.log.history import HistoryRecord
+    from atomic_manifest.log.state.history import HistoryRecord
     from atomic_manifest.rerun import RunResult
     from atomic_manifest.table import Table, append, read_table
     from atomic_manifest.transaction import Transaction
@@ -65,7 +65,7 @@ _HOMES = {
     "CommitResult": "commit.result",
     "Conflict": "commit.conflicts",
     "ConflictKind": "commit.conflicts",
-    "HistoryRecord": "log.history",
+    "HistoryRecord": "log.state.history",
     "Resolution": "commit.result",
     "ResolutionState": "commit.result",
     "RunResult": "rerun",

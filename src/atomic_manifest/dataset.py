@@ -28,8 +28,8 @@ from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError, TableNotFound
 from atomic_manifest.first_write import write_first
 from atomic_manifest.handle import Handle
-from atomic_manifest.log.schema import canonical
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.metadata.schema import canonical
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.write_dataset import (
     ExistingDataBehavior,

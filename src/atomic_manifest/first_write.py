@@ -16,8 +16,8 @@ from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.env import Env
 from atomic_manifest.errors import SchemaMismatch, TableAlreadyExists, TableNotFound
 from atomic_manifest.handle import Handle, result_of
-from atomic_manifest.log.schema import canonical
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.metadata.schema import canonical
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.ops.create import TableSpec, create_intent
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.staging import WriteRequest, stage

@@ -23,11 +23,11 @@ from atomic_manifest.commit.result import CommitResult, version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import CommitConflict, NotFound
 from atomic_manifest.log.actions import Add
-from atomic_manifest.log.entry_io import read_entry
-from atomic_manifest.log.features import check_writable
-from atomic_manifest.log.maintenance import is_due, maintain
-from atomic_manifest.log.retention import log_retention_ms
-from atomic_manifest.log.snapshot import Snapshot, load, refresh
+from atomic_manifest.log.folder.entries import read_entry
+from atomic_manifest.log.maintenance.upkeep import is_due, maintain
+from atomic_manifest.log.metadata.features import check_writable
+from atomic_manifest.log.metadata.retention import log_retention_ms
+from atomic_manifest.log.state.snapshot import Snapshot, load, refresh
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.store import ObjectStore
 from atomic_manifest.store.safety.tables import check_safe, for_tables

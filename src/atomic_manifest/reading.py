@@ -16,7 +16,7 @@ from atomic_manifest.data.read.table_dataset import BATCH_ROWS
 from atomic_manifest.errors import DataError
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.columns import FILES
-from atomic_manifest.log.history import HistoryRecord, history
+from atomic_manifest.log.state.history import HistoryRecord, history
 from atomic_manifest.ops.selection import records
 from atomic_manifest.progress import Watch, watch, watched
 

@@ -16,7 +16,7 @@ from atomic_manifest.data.filter.filters import Filter
 from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.errors import CommitConflict, CommitContended, DataError
 from atomic_manifest.handle import Handle
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.removal import check_may_remove
 from atomic_manifest.staging import WriteRequest, stage
 from atomic_manifest.transaction import Transaction, deletable

@@ -13,8 +13,8 @@ from atomic_manifest.data.write.sink import WrittenFile
 from atomic_manifest.data.write.writer import write_files
 from atomic_manifest.env import Env
 from atomic_manifest.errors import DataError, SchemaMismatch, StoreError
-from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.metadata.column_mapping import NO_MAPPING, ColumnMapping
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.progress import NOBODY, Watch, watch
 from atomic_manifest.store import ObjectStore

@@ -33,11 +33,11 @@ from atomic_manifest.errors import (
 )
 from atomic_manifest.first_write import already_exists, create, write_first
 from atomic_manifest.handle import Handle
-from atomic_manifest.log import maintenance
-from atomic_manifest.log.cleanup import cleanup_metadata
-from atomic_manifest.log.history import version_number
-from atomic_manifest.log.schema import canonical
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.maintenance import upkeep
+from atomic_manifest.log.maintenance.cleanup import cleanup_metadata
+from atomic_manifest.log.metadata.schema import canonical
+from atomic_manifest.log.state.history import version_number
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
@@ -178,7 +178,7 @@ class Table(Writing):
 
     def checkpoint(self) -> None:
         """Write a checkpoint of the handle's version, so that it opens fast."""
-        maintenance.checkpoint(self._handle.store, self._handle.snapshot)
+        upkeep.checkpoint(self._handle.store, self._handle.snapshot)
 
     def cleanup_metadata(self) -> None:
         """Remove what the log keeps of versions that are no longer to be reached.

@@ -28,8 +28,8 @@ from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import CommitOutcomeUnknown, DataError, TransactionEnded
 from atomic_manifest.handle import Handle, recorded
-from atomic_manifest.log.predicate import Predicate
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.pruning.predicate import Predicate
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.change import Change
 from atomic_manifest.ops.staged import Staged

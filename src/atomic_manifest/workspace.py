@@ -19,8 +19,8 @@ from atomic_manifest.data.read.rows import rows_except, rows_where, tally_where
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.actions import Add, Remove
 from atomic_manifest.log.entry import Entry
-from atomic_manifest.log.predicate import Everything, Predicate
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.pruning.predicate import Everything, Predicate
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.change import rows_in, union
 from atomic_manifest.ops.overwrite import partitions_of
 from atomic_manifest.ops.removal import check_may_remove, removes_of

@@ -10,7 +10,7 @@ from atomic_manifest.data.filter.filters import Filter
 from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import DataError
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.append import Append, with_new_columns
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged

@@ -16,7 +16,7 @@ from atomic_manifest.commit.intent import (
 )
 from atomic_manifest.log.actions import Add, DomainMetadata, Metadata, Protocol, Remove, Txn
 from atomic_manifest.log.entry import Entry
-from atomic_manifest.log.predicate import And, Comparison, IsNull, Or, Predicate
+from atomic_manifest.log.pruning.predicate import And, Comparison, IsNull, Or, Predicate
 
 PROTOCOL = Protocol(min_reader_version=1, min_writer_version=2)
 METADATA = Metadata(id="t", schema_string="s", partition_columns=["p"])

@@ -8,7 +8,7 @@ import atomic_manifest as am
 from atomic_manifest.commit import aio, driver
 from atomic_manifest.commit.messages import Budget, Committed
 from atomic_manifest.env import SYSTEM
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.testing import CountingDriver, FakeEnv

@@ -10,7 +10,16 @@ from atomic_manifest.commit.conflicts import ConflictKind, check, repeats_txn
 from atomic_manifest.commit.intent import Isolation, ReadTable
 from atomic_manifest.log.actions import CommitInfo, DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.entry import Entry, decode, encode
-from atomic_manifest.log.predicate import And, Comparison, Everything, In, IsNull, Not, Nothing, Or
+from atomic_manifest.log.pruning.predicate import (
+    And,
+    Comparison,
+    Everything,
+    In,
+    IsNull,
+    Not,
+    Nothing,
+    Or,
+)
 from tests.commit.actions import (
     METADATA,
     PROTOCOL,

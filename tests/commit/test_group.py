@@ -14,9 +14,9 @@ from atomic_manifest.commit.messages import AlreadyCommitted, Budget, Committed
 from atomic_manifest.errors import AtomicManifestError
 from atomic_manifest.log.actions import Metadata, Protocol, Txn
 from atomic_manifest.log.entry import encode, entry_path
-from atomic_manifest.log.entry_io import read_entry
-from atomic_manifest.log.schema import to_delta
-from atomic_manifest.log.snapshot import Snapshot, load
+from atomic_manifest.log.folder.entries import read_entry
+from atomic_manifest.log.metadata.schema import to_delta
+from atomic_manifest.log.state.snapshot import Snapshot, load
 from atomic_manifest.store import ObjectStore
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.testing import FakeEnv

@@ -7,8 +7,8 @@ import pytest
 
 from atomic_manifest.log.actions import Add, Metadata, Protocol
 from atomic_manifest.log.entry import encode, entry_path
-from atomic_manifest.log.schema import to_delta
-from atomic_manifest.log.snapshot import Snapshot, load
+from atomic_manifest.log.metadata.schema import to_delta
+from atomic_manifest.log.state.snapshot import Snapshot, load
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.policy.pacing import Retry

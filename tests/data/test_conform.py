@@ -12,7 +12,7 @@ import pytest
 
 from atomic_manifest.data.input.conform import conform
 from atomic_manifest.errors import DataError, InvalidSchema, NullsInColumn, SchemaMismatch
-from atomic_manifest.log.schema import canonical
+from atomic_manifest.log.metadata.schema import canonical
 
 UTC = pa.timestamp("us", "UTC")
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from atomic_manifest.data.filter.filter_terms import Terms, type_names
 from atomic_manifest.errors import InvalidFilter
-from atomic_manifest.log.predicate import Comparison, In, Not
+from atomic_manifest.log.pruning.predicate import Comparison, In, Not
 
 NEVER, ALWAYS = In("x", ()), Not(In("x", ()))
 UTC = pa.timestamp("us", tz="UTC")

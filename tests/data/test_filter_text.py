@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from atomic_manifest.data.filter.filter_terms import Terms
 from atomic_manifest.data.filter.filter_text import parse
 from atomic_manifest.errors import InvalidFilter
-from atomic_manifest.log.predicate import And, Comparison, Everything, In, IsNull, Not, Nothing, Or
+from atomic_manifest.log.pruning.predicate import (
+    And,
+    Comparison,
+    Everything,
+    In,
+    IsNull,
+    Not,
+    Nothing,
+    Or,
+)
 
 SCHEMA = pa.schema(
     [

@@ -12,7 +12,15 @@ import pytest
 
 from atomic_manifest.data.filter.filters import predicate_expression, to_expression, to_predicate
 from atomic_manifest.errors import InvalidFilter
-from atomic_manifest.log.predicate import Comparison, Everything, In, IsNull, Not, Or, Predicate
+from atomic_manifest.log.pruning.predicate import (
+    Comparison,
+    Everything,
+    In,
+    IsNull,
+    Not,
+    Or,
+    Predicate,
+)
 
 SCHEMA = pa.schema([("a", pa.int64()), ("s", pa.string()), ("d", pa.date32()), ("x.y", pa.int64())])
 TABLE = pa.table(

@@ -22,8 +22,8 @@ from atomic_manifest.data.filter.filter_terms import Terms
 from atomic_manifest.data.filter.filters import predicate_expression
 from atomic_manifest.data.read.planning import pruner
 from atomic_manifest.data.read.reader import to_dataset
-from atomic_manifest.log.predicate import And, IsNull, Not, Or, Predicate
-from atomic_manifest.log.snapshot import Snapshot, load
+from atomic_manifest.log.pruning.predicate import And, IsNull, Not, Or, Predicate
+from atomic_manifest.log.state.snapshot import Snapshot, load
 from atomic_manifest.store import open_store
 from tests.data.odd_tables import PARTITIONED, SCHEMA, TABLES, TYPES, VALUES
 

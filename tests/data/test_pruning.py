@@ -15,9 +15,9 @@ from atomic_manifest.data.read.guarantees import MOST
 from atomic_manifest.data.read.planning import planned, pruner
 from atomic_manifest.data.read.reader import to_dataset
 from atomic_manifest.errors import InvalidFilter
-from atomic_manifest.log import checkpoint_order
-from atomic_manifest.log.checkpoint import write_checkpoint
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.checkpoint import order
+from atomic_manifest.log.maintenance.checkpoint_writer import write_checkpoint
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.testing.drivers import CountingDriver
@@ -120,7 +120,7 @@ def test_a_filter_on_a_column_that_is_not_there_is_refused(store):
 
 
 def test_groups_of_rows_of_a_checkpoint_are_passed_over(store, monkeypatch):
-    monkeypatch.setattr(checkpoint_order, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(order, "ROWS_PER_GROUP", 4)
     write_checkpoint(store, load(store))
     snapshot = load(store)
     base = snapshot._replay.base

@@ -15,7 +15,7 @@ import pytest
 import atomic_manifest as am
 from atomic_manifest.data.read.reader import to_dataset
 from atomic_manifest.data.write.options import WriteOptions
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.testing.drivers import CountingDriver

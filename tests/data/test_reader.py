@@ -16,8 +16,8 @@ from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.writer import write_files
 from atomic_manifest.errors import CorruptLog, InvalidFilter
 from atomic_manifest.log.actions import Add, DeletionVector
-from atomic_manifest.log.schema import canonical
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.metadata.schema import canonical
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.testing.drivers import CountingDriver

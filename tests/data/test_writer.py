@@ -13,7 +13,7 @@ import pytest
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.writer import StagedFiles, write_files
 from atomic_manifest.errors import DataError, InvalidSchema, StoreUnavailable
-from atomic_manifest.log.partition import parse
+from atomic_manifest.log.metadata.partition import parse
 from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.memory import MemoryDriver

@@ -6,7 +6,7 @@ import pytest
 
 from atomic_manifest.log.actions import Add, CommitInfo, Metadata, Protocol
 from atomic_manifest.log.entry import encode, entry_path
-from atomic_manifest.log.schema import to_delta
+from atomic_manifest.log.metadata.schema import to_delta
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 

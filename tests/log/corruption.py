@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from atomic_manifest.errors import AtomicManifestError, LogError, StoreError
 from atomic_manifest.log.entry import LOG_FOLDER
-from atomic_manifest.log.hint import HINT_PATH
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.folder.hint import HINT_PATH
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.testing import FakeEnv

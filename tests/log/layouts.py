@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
-from atomic_manifest.log import checkpoint_order, checkpoint_rows, checkpoint_v2
 from atomic_manifest.log.actions import (
     Add,
     CommitInfo,
@@ -21,7 +20,9 @@ from atomic_manifest.log.actions import (
     Remove,
     Txn,
 )
-from atomic_manifest.log.checkpoint_schema import (
+from atomic_manifest.log.checkpoint import file_rows as checkpoint_file_rows
+from atomic_manifest.log.checkpoint import order
+from atomic_manifest.log.checkpoint.schema import (
     SIDECAR,
     V1,
     AddColumns,
@@ -30,12 +31,13 @@ from atomic_manifest.log.checkpoint_schema import (
     rows_of,
     schema,
 )
-from atomic_manifest.log.compaction import compact_log
 from atomic_manifest.log.entry import CommitRecord, commit_info, encode, entry_path, seal
-from atomic_manifest.log.hint import HINT_PATH
-from atomic_manifest.log.maintenance import checkpoint
-from atomic_manifest.log.schema import to_delta
-from atomic_manifest.log.snapshot import Snapshot, load
+from atomic_manifest.log.folder.compaction import compact_log
+from atomic_manifest.log.folder.hint import HINT_PATH
+from atomic_manifest.log.maintenance import checkpoint_v2
+from atomic_manifest.log.maintenance.upkeep import checkpoint
+from atomic_manifest.log.metadata.schema import to_delta
+from atomic_manifest.log.state.snapshot import Snapshot, load
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.open import open_store
@@ -189,9 +191,9 @@ def cleaned() -> Layout:
 
 def small_groups(patch: pytest.MonkeyPatch) -> None:
     """Row groups of four files, and two of them in a sidecar."""
-    patch.setattr(checkpoint_order, "ROWS_PER_GROUP", 4)
-    patch.setattr(checkpoint_order, "HELD_ROWS", 16)
-    patch.setattr(checkpoint_rows, "ROWS_PER_GROUP", 4)
+    patch.setattr(order, "ROWS_PER_GROUP", 4)
+    patch.setattr(order, "HELD_ROWS", 16)
+    patch.setattr(checkpoint_file_rows, "ROWS_PER_GROUP", 4)
     patch.setattr(checkpoint_v2, "ROWS_PER_GROUP", 4)
     patch.setattr(checkpoint_v2, "GROUPS_PER_SIDECAR", 2)
 

@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 
 from atomic_manifest.errors import CorruptLog
-from atomic_manifest.log import checkpoint_parts
+from atomic_manifest.log.checkpoint import parts
 from atomic_manifest.log.entry import entry_path
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.state.snapshot import load
 from tests.log import layouts
 from tests.log.corruption import Damage, Layout, Verdict, damage, judge, stored
 
@@ -67,7 +67,7 @@ def test_damage_to_a_table_of_ours_is_detected_or_harmless(name, seeds):
 
 @pytest.mark.parametrize("seeds", SIZES)
 def test_damage_to_large_checkpoints_of_ours_is_detected_or_harmless(seeds, monkeypatch):
-    monkeypatch.setattr(checkpoint_parts, "WHOLE", 0)
+    monkeypatch.setattr(parts, "WHOLE", 0)
     run(layouts.cleaned(), seeds)
 
 

@@ -14,15 +14,15 @@ from deltalake import DeltaTable, write_deltalake
 from duckdb_extensions import import_extension
 
 from atomic_manifest.log.actions import Add, Metadata, Remove, Txn
-from atomic_manifest.log.checkpoint import checkpoint_path, write_checkpoint
 from atomic_manifest.log.entry import encode, entry_path
-from atomic_manifest.log.features import required_protocol
-from atomic_manifest.log.partition import folder, serialize
+from atomic_manifest.log.maintenance.checkpoint_writer import checkpoint_path, write_checkpoint
+from atomic_manifest.log.metadata.features import required_protocol
+from atomic_manifest.log.metadata.partition import folder, serialize
+from atomic_manifest.log.metadata.schema import to_delta
 from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.path import encode as encode_path
-from atomic_manifest.log.schema import to_delta
-from atomic_manifest.log.snapshot import load, refresh
-from atomic_manifest.log.stats import from_footer
+from atomic_manifest.log.state.snapshot import load, refresh
+from atomic_manifest.log.stats.footer import from_footer
 from atomic_manifest.store.open import open_store
 
 pytestmark = pytest.mark.interop

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import atomic_manifest as am
-from atomic_manifest.log.snapshot import load, refresh
+from atomic_manifest.log.state.snapshot import load, refresh
 from atomic_manifest.store.driver import Object
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.object_store import ObjectStore
@@ -52,7 +52,7 @@ def test_opening_from_a_checkpoint_reads_as_much_of_any_table(table):
 def test_without_a_checksum_only_the_rows_that_are_no_files_are_read(table, monkeypatch):
     for checksum in (table / "_delta_log").glob("*.crc"):
         checksum.unlink()
-    monkeypatch.setattr("atomic_manifest.log.checkpoint_parts.AT_ONCE", 1000)
+    monkeypatch.setattr("atomic_manifest.log.checkpoint.parts.AT_ONCE", 1000)
     driver, store = _metered(table)
     snapshot = load(store)
     assert snapshot.schema == tables.SCHEMA
@@ -64,7 +64,7 @@ def test_without_a_checksum_only_the_rows_that_are_no_files_are_read(table, monk
 
 
 def test_rows_are_read_only_after_all_of_a_file_was_checked(table, monkeypatch):
-    monkeypatch.setattr("atomic_manifest.log.checkpoint_parts.AT_ONCE", 1000)
+    monkeypatch.setattr("atomic_manifest.log.checkpoint.parts.AT_ONCE", 1000)
     (path,) = (table / "_delta_log").glob("*.checkpoint.parquet")
     sound = path.read_bytes()
     begin = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset

@@ -6,17 +6,24 @@ import pytest
 
 from atomic_manifest.errors import CorruptLog, DataError
 from atomic_manifest.log.actions import Add, DeletionVector, DomainMetadata, Remove
-from atomic_manifest.log.checkpoint import checkpoint_path
-from atomic_manifest.log.checksum import checksum_path, decode_checksum, read_checksum
-from atomic_manifest.log.compaction import (
+from atomic_manifest.log.entry import Entry, entry_path
+from atomic_manifest.log.folder.compaction import (
     compact_log,
     compaction_path,
     read_compaction,
     reconciled,
 )
-from atomic_manifest.log.entry import Entry, entry_path
-from atomic_manifest.log.hint import HINT_PATH, Hint, decode_hint, encode_hint, move_hint, read_hint
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.folder.hint import (
+    HINT_PATH,
+    Hint,
+    decode_hint,
+    encode_hint,
+    move_hint,
+    read_hint,
+)
+from atomic_manifest.log.maintenance.checkpoint_writer import checkpoint_path
+from atomic_manifest.log.state.checksum import checksum_path, decode_checksum, read_checksum
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.testing import CountingDriver
 from tests.log import layouts

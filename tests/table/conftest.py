@@ -8,7 +8,7 @@ import atomic_manifest as am
 from atomic_manifest.commit.messages import Budget
 from atomic_manifest.env import SYSTEM
 from atomic_manifest.handle import Handle
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.store import ObjectStore
 from atomic_manifest.store.driver import Driver
 

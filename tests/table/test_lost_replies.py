@@ -237,7 +237,7 @@ def test_a_commit_asked_for_after_its_version_was_cleaned_away_stays_open(tmp_pa
 
 
 def test_an_error_after_the_commit_does_not_take_its_files_away(monkeypatch):
-    from atomic_manifest.log.snapshot import Snapshot
+    from atomic_manifest.log.state.snapshot import Snapshot
 
     url = new_table()
     table = am.Table.open(url)

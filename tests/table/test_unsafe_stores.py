@@ -8,7 +8,7 @@ from atomic_manifest.commit.messages import Budget
 from atomic_manifest.env import SYSTEM
 from atomic_manifest.errors import UnsupportedByStore
 from atomic_manifest.handle import Handle
-from atomic_manifest.log.snapshot import load
+from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.store import ObjectStore, open_store
 from atomic_manifest.store.safety.remembered import forget
 from tests.servers.one_mechanism import start_one_mechanism

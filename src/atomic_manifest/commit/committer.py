@@ -26,9 +26,9 @@ from atomic_manifest.commit.result import version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import AtomicManifestError, CommitOutcomeUnknown
 from atomic_manifest.log.actions import Add
-from atomic_manifest.log.features import check_writable
+from atomic_manifest.log.metadata.features import check_writable
 from atomic_manifest.log.path import decode
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store import ObjectStore
 
 _log = logging.getLogger("atomic_manifest")

@@ -40,7 +40,7 @@ from atomic_manifest.commit.intent import (
 )
 from atomic_manifest.log.actions import Add, DomainMetadata, Metadata, Remove
 from atomic_manifest.log.entry import Entry
-from atomic_manifest.log.predicate import FileFacts, may_match
+from atomic_manifest.log.pruning.predicate import FileFacts, may_match
 
 
 class ConflictKind(Enum):

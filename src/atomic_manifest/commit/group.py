@@ -19,7 +19,7 @@ from atomic_manifest.commit.committer import Committer, Settled
 from atomic_manifest.commit.intent import Intent
 from atomic_manifest.commit.messages import AlreadyCommitted, Conflicted
 from atomic_manifest.commit.plan import Plan
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 
 _BATCH = 1024
 """Commits that are merged into one entry at most."""

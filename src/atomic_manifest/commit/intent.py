@@ -20,7 +20,7 @@ from atomic_manifest.log.actions import (
     Txn,
 )
 from atomic_manifest.log.entry import CommitRecord, Entry
-from atomic_manifest.log.predicate import Predicate
+from atomic_manifest.log.pruning.predicate import Predicate
 
 NO_TABLE = -1
 """The base version of an intent that creates the table."""

@@ -6,7 +6,7 @@ from typing import Protocol
 from atomic_manifest.commit.conflicts import Conflict, ConflictKind
 from atomic_manifest.commit.intent import Intent, Isolation
 from atomic_manifest.log.actions import Metadata
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 
 SCHEMA_KINDS = frozenset({ConflictKind.METADATA_CHANGED, ConflictKind.PROTOCOL_CHANGED})
 """Conflicts that may turn out harmless once the new metadata is at hand."""

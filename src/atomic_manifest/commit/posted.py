@@ -26,8 +26,8 @@ from atomic_manifest.commit.intent import (
 from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.actions import Metadata, Protocol
 from atomic_manifest.log.entry import CommitRecord, decode, decode_rewritten, encode
-from atomic_manifest.log.predicate import from_json as predicate_from_json
-from atomic_manifest.log.predicate import to_json as predicate_to_json
+from atomic_manifest.log.pruning.predicate import from_json as predicate_from_json
+from atomic_manifest.log.pruning.predicate import to_json as predicate_to_json
 
 FOLDER = "_atomic_manifest/intents"
 RULE_VERSION = 1

@@ -13,8 +13,8 @@ from atomic_manifest.commit.intent import Intent
 from atomic_manifest.commit.messages import Budget, GaveUp, Outcome
 from atomic_manifest.commit.result import Resolution, ResolutionState, version_or_raise
 from atomic_manifest.env import Env
-from atomic_manifest.log.history import history
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.history import history
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store import ObjectStore
 
 

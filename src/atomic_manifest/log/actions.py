@@ -42,7 +42,7 @@ class Metadata(_Action, frozen=True, omit_defaults=False, gc=True):
 
     Attributes:
         id: GUID of the table.
-        schema_string: The schema as Delta schema JSON (see `log.schema`).
+        schema_string: The schema as Delta schema JSON (see `log.metadata.schema`).
         partition_columns: Top-level column names, in partitioning order.
         configuration: Table properties, `delta.*` among them.
         created_time: Milliseconds since the Unix epoch.
@@ -98,7 +98,7 @@ class Add(_Action, frozen=True):
         size: Bytes of the data file.
         modification_time: Milliseconds since the Unix epoch.
         data_change: False if the rows were in the table already (compaction).
-        stats: File statistics, JSON text (see `log.stats`).
+        stats: File statistics, JSON text (see `log.stats.footer`).
     """
 
     path: str

@@ -17,10 +17,10 @@ from atomic_manifest.commit.intent import Intent, ReadNothing
 from atomic_manifest.commit.plan import SCHEMA_KINDS, isolation_of
 from atomic_manifest.errors import SchemaMismatch, UnsupportedTableFeature
 from atomic_manifest.log.actions import Action, Metadata
-from atomic_manifest.log.evolution import extended, holds
-from atomic_manifest.log.features import required_protocol
-from atomic_manifest.log.schema import to_delta
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.metadata.evolution import extended, holds
+from atomic_manifest.log.metadata.features import required_protocol
+from atomic_manifest.log.metadata.schema import to_delta
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.staged import Staged
 
 
@@ -28,7 +28,7 @@ def with_new_columns(snapshot: Snapshot, given: pa.Schema) -> pa.Schema | None:
     """The table's schema with the columns of `given` that it lacks; None if it lacks none.
 
     Raises:
-        SchemaMismatch, InvalidSchema: See `evolution.extended`.
+        SchemaMismatch, InvalidSchema: See `log.metadata.evolution.extended`.
         UnsupportedTableFeature: A new column needs a feature that the table has not turned on, or the
             table maps its columns.
     """

@@ -20,9 +20,9 @@ from atomic_manifest.commit.intent import (
     ReadTable,
 )
 from atomic_manifest.commit.plan import isolation_of
-from atomic_manifest.log import partition
 from atomic_manifest.log.actions import Remove
-from atomic_manifest.log.predicate import (
+from atomic_manifest.log.metadata import partition
+from atomic_manifest.log.pruning.predicate import (
     And,
     Comparison,
     Everything,
@@ -31,7 +31,7 @@ from atomic_manifest.log.predicate import (
     Or,
     Predicate,
 )
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.staged import Staged
 
 

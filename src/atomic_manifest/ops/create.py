@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from atomic_manifest.commit.intent import NO_TABLE, Intent
 from atomic_manifest.log.actions import Metadata
-from atomic_manifest.log.features import required_protocol
-from atomic_manifest.log.schema import check_partition_columns, to_arrow, to_delta
+from atomic_manifest.log.metadata.features import required_protocol
+from atomic_manifest.log.metadata.schema import check_partition_columns, to_arrow, to_delta
 from atomic_manifest.ops.staged import Staged
 
 

@@ -21,7 +21,7 @@ from atomic_manifest.commit.intent import (
 )
 from atomic_manifest.commit.plan import SCHEMA_KINDS, isolation_of, same_layout
 from atomic_manifest.log.actions import Add, Remove
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.removal import check_may_remove, have_one_text, removes_of
 from atomic_manifest.ops.staged import Staged
 

@@ -12,10 +12,10 @@ from pyarrow import types
 
 from atomic_manifest.commit.intent import PartitionValues
 from atomic_manifest.errors import TableIsAppendOnly
-from atomic_manifest.log import partition
 from atomic_manifest.log.actions import DeletionVector, Remove
-from atomic_manifest.log.features import is_append_only
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.metadata import partition
+from atomic_manifest.log.metadata.features import is_append_only
+from atomic_manifest.log.state.snapshot import Snapshot
 
 _COLUMNS = [
     "path",

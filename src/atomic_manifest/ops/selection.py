@@ -8,8 +8,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomic_manifest.log.predicate import FileFacts, Predicate, may_match, must_match
-from atomic_manifest.log.pruning import Pruner
+from atomic_manifest.log.pruning.predicate import FileFacts, Predicate, may_match, must_match
+from atomic_manifest.log.pruning.pruner import Pruner
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from atomic_manifest.commit.conflicts import Conflict
 from atomic_manifest.commit.intent import Intent, PartitionValues, ReadTable
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.errors import DataError
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.overwrite import (
     Overwrite,

@@ -1,6 +1,6 @@
 """Terms of a filter: a column of a table and the values it is compared with.
 
-Invariants: the values of a term are of the column's type (see `log.predicate.Scalar`), exactly. A
+Invariants: the values of a term are of the column's type (see `log.pruning.predicate.Scalar`), exactly. A
 number or time that lies between two values of the type, or beyond them all, is rounded and the operator
 turned so that the term says the same: `x < 1.5` of whole numbers is `x <= 1`, `x = 1.5` holds for none.
 Only floats round to the nearest value of the type, as they do when they are stored.
@@ -25,8 +25,16 @@ from typing import Any, Literal, TypeAlias
 import pyarrow as pa
 
 from atomic_manifest.errors import InvalidFilter
-from atomic_manifest.log.predicate import Comparison, In, IsNull, Not, Operator, Predicate, Scalar
-from atomic_manifest.log.schema import TYPE_CHANGES, is_variant, to_delta
+from atomic_manifest.log.metadata.schema import TYPE_CHANGES, is_variant, to_delta
+from atomic_manifest.log.pruning.predicate import (
+    Comparison,
+    In,
+    IsNull,
+    Not,
+    Operator,
+    Predicate,
+    Scalar,
+)
 
 Path: TypeAlias = tuple[str, ...]
 _Limit: TypeAlias = Literal["above", "below"]

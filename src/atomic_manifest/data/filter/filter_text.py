@@ -29,7 +29,15 @@ from typing import Any, NoReturn, get_args
 
 from atomic_manifest.data.filter.filter_terms import Terms
 from atomic_manifest.errors import InvalidFilter
-from atomic_manifest.log.predicate import And, Everything, Not, Nothing, Operator, Or, Predicate
+from atomic_manifest.log.pruning.predicate import (
+    And,
+    Everything,
+    Not,
+    Nothing,
+    Operator,
+    Or,
+    Predicate,
+)
 
 _MAX_DEPTH = 50
 _TOKEN = re.compile(

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from atomic_manifest.data.filter.filter_terms import Column, Terms, type_names
 from atomic_manifest.data.filter.filter_text import parse
 from atomic_manifest.errors import InvalidFilter
-from atomic_manifest.log.predicate import (
+from atomic_manifest.log.pruning.predicate import (
     And,
     Comparison,
     Everything,

@@ -32,7 +32,7 @@ def conform(
 
     Args:
         reader: What shall be written; it is read as the result is read.
-        schema: The table's (`log.schema.canonical`) schema, partition columns included.
+        schema: The table's (`log.metadata.schema.canonical`) schema, partition columns included.
         coerce_timestamps: Drop the digits of timestamps below a microsecond, towards the past. By
             default they are an error.
 

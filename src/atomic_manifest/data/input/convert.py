@@ -22,7 +22,7 @@ from pyarrow import types
 
 from atomic_manifest.data.input.casting import is_list, is_lossless
 from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
-from atomic_manifest.log.schema import meaning
+from atomic_manifest.log.metadata.schema import meaning
 
 Convert: TypeAlias = Callable[[pa.Array], pa.Array]
 _Compile: TypeAlias = Callable[[pa.DataType, pa.DataType, str], Convert]

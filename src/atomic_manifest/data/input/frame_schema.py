@@ -21,7 +21,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from atomic_manifest.errors import AtomicManifestError
-from atomic_manifest.log.schema import canonical
+from atomic_manifest.log.metadata.schema import canonical
 
 PROPERTY = "atomicManifest.arrowSchema"
 """The table property: base64 of a schema message of Arrow IPC."""

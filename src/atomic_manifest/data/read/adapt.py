@@ -19,8 +19,8 @@ from pyarrow import types
 
 from atomic_manifest.data.input.casting import is_bytes, is_list, is_text
 from atomic_manifest.errors import CorruptLog, UnsupportedTableFeature
-from atomic_manifest.log.column_mapping import FIELD_ID, NO_MAPPING, ColumnMapping
-from atomic_manifest.log.schema import is_variant
+from atomic_manifest.log.metadata.column_mapping import FIELD_ID, NO_MAPPING, ColumnMapping
+from atomic_manifest.log.metadata.schema import is_variant
 
 Adapt = Callable[[pa.Array], pa.Array]
 

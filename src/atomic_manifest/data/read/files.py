@@ -21,8 +21,8 @@ from atomic_manifest.data.read.adapt import adapter
 from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.actions import DeletionVector
-from atomic_manifest.log.column_mapping import ColumnMapping
 from atomic_manifest.log.deletion_vector import DeletedRows, read_deleted_rows
+from atomic_manifest.log.metadata.column_mapping import ColumnMapping
 from atomic_manifest.store.object_store import ObjectStore
 
 _BATCH_ROWS = 1 << 16

@@ -22,13 +22,13 @@ from pyarrow import fs
 
 from atomic_manifest.data.read.physical import described
 from atomic_manifest.errors import CorruptLog, DataError
-from atomic_manifest.log.column_bounds import ColumnBounds
-from atomic_manifest.log.file_bounds import is_ordered, of_statistics
-from atomic_manifest.log.parsed_stats import from_json
-from atomic_manifest.log.partition import parse
-from atomic_manifest.log.pruning import Column
-from atomic_manifest.log.snapshot import Snapshot
-from atomic_manifest.log.stats_columns import type_of
+from atomic_manifest.log.metadata.partition import parse
+from atomic_manifest.log.pruning.column_bounds import ColumnBounds
+from atomic_manifest.log.pruning.file_bounds import is_ordered, of_statistics
+from atomic_manifest.log.pruning.pruner import Column
+from atomic_manifest.log.state.snapshot import Snapshot
+from atomic_manifest.log.stats.parsed import from_json
+from atomic_manifest.log.stats.typed_columns import type_of
 
 _Values: TypeAlias = tuple[str | None, ...]
 

@@ -9,17 +9,9 @@ import msgspec
 import pyarrow as pa
 
 from atomic_manifest.data.filter.filter_terms import Terms, columns, type_names
-from atomic_manifest.log.column_mapping import ColumnMapping
-from atomic_manifest.log.predicate import (
-    And,
-    Comparison,
-    In,
-    IsNull,
-    Not,
-    Or,
-    Predicate,
-)
-from atomic_manifest.log.pruning import Column
+from atomic_manifest.log.metadata.column_mapping import ColumnMapping
+from atomic_manifest.log.pruning.predicate import And, Comparison, In, IsNull, Not, Or, Predicate
+from atomic_manifest.log.pruning.pruner import Column
 
 
 def described(schema: pa.Schema) -> Mapping[str, Column]:

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from atomic_manifest.data.filter.filters import Filter, to_expression, to_predicate
 from atomic_manifest.data.read.guarantees import partitions_of
 from atomic_manifest.data.read.physical import described, physical_predicate
-from atomic_manifest.log.predicate import Everything, Predicate
-from atomic_manifest.log.pruning import Pruner
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.pruning.predicate import Everything, Predicate
+from atomic_manifest.log.pruning.pruner import Pruner
+from atomic_manifest.log.state.snapshot import Snapshot
 
 
 def planned(snapshot: Snapshot, filter: Filter, columns: Sequence[str] | None = None) -> pa.Table:

@@ -31,9 +31,9 @@ from atomic_manifest.data.read.guarantees import (
 from atomic_manifest.data.read.planning import planned
 from atomic_manifest.data.read.table_dataset import Parts, TableDataset
 from atomic_manifest.log.actions import DeletionVector
+from atomic_manifest.log.metadata.schema import is_variant, walk
 from atomic_manifest.log.path import decode_file_path
-from atomic_manifest.log.schema import is_variant, walk
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
 
 _FILE = "__filename"

@@ -19,8 +19,8 @@ from atomic_manifest.data.input.conform import conform
 from atomic_manifest.data.read.reader import batches_by_file, to_dataset
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.path import decode_file_path
-from atomic_manifest.log.predicate import Everything, Predicate, columns_of
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.pruning.predicate import Everything, Predicate, columns_of
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
 
 

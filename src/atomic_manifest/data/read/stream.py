@@ -19,7 +19,7 @@ from atomic_manifest.data.filter.filters import Filter, to_expression
 from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.data.read.reader import parts_of
 from atomic_manifest.data.read.table_dataset import BATCH_ROWS, Parts
-from atomic_manifest.log.snapshot import Snapshot
+from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
 
 _WHOLE_BYTES = 16 << 20

@@ -21,7 +21,7 @@ from pyarrow import types
 from atomic_manifest.data.write.joining import Encoded, encoded
 from atomic_manifest.data.write.options import CODEC, WriteOptions
 from atomic_manifest.errors import DataError
-from atomic_manifest.log import stats
+from atomic_manifest.log.stats.footer import covered
 
 _OF_ENCODINGS = frozenset({"use_dictionary", "column_encoding", "use_byte_stream_split"})
 
@@ -53,7 +53,7 @@ class RowGroupEncoder:
         self._options = options
         self._floats = [
             path
-            for path, type_ in stats.covered(schema, options.indexed_columns)
+            for path, type_ in covered(schema, options.indexed_columns)
             if types.is_floating(type_)
         ]
         self._chooses = not _OF_ENCODINGS & options.parquet.keys()

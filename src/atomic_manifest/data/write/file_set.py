@@ -19,7 +19,8 @@ from atomic_manifest.data.write.partitioning import Values
 from atomic_manifest.data.write.row_group import Rows
 from atomic_manifest.data.write.sink import ParquetSink, WrittenFile
 from atomic_manifest.data.write.workers import Job, Workers
-from atomic_manifest.log import partition, stats
+from atomic_manifest.log.metadata import partition
+from atomic_manifest.log.stats.footer import from_footer
 from atomic_manifest.store.object_store import ObjectStore
 
 _NO_ROWS = Rows((), 0, 0)
@@ -177,7 +178,7 @@ class FileSet:
         size = self._write(file, rows, before)
         file.written = written = file.sink.close()
         # Here and not at the end, where no other file would be encoded meanwhile.
-        file.stats = stats.from_footer(
+        file.stats = from_footer(
             written.footer,
             self.schema,
             indexed_columns=self._options.indexed_columns,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from atomic_manifest.errors import InvalidSchema
-from atomic_manifest.log.schema import check_partition_columns, walk
+from atomic_manifest.log.metadata.schema import check_partition_columns, walk
 
 _OF_ARROW = ("__fragment_index", "__batch_index", "__last_in_fragment", "__filename")
 """Columns that Arrow's datasets have besides those of files: one more of the name cannot be read."""

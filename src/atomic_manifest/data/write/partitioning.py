@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atomic_manifest.errors import DataError
-from atomic_manifest.log.partition import serialize
+from atomic_manifest.log.metadata.partition import serialize
 
 Values: TypeAlias = tuple[str | None, ...]
 """The serialized values of one partition, in the order of the partition columns."""

@@ -25,7 +25,7 @@ from atomic_manifest.data.write.task import Task
 from atomic_manifest.env import Env
 from atomic_manifest.log import path
 from atomic_manifest.log.actions import Add
-from atomic_manifest.log.column_mapping import NO_MAPPING, ColumnMapping
+from atomic_manifest.log.metadata.column_mapping import NO_MAPPING, ColumnMapping
 from atomic_manifest.store.batch import batched
 from atomic_manifest.store.object_store import ObjectStore
 

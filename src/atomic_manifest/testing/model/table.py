@@ -23,7 +23,7 @@ from atomic_manifest.commit.intent import (
 )
 from atomic_manifest.log.actions import Action, Add, Metadata, Protocol, Remove, Txn
 from atomic_manifest.log.entry import Entry, encode
-from atomic_manifest.log.predicate import Comparison, Operator, Predicate
+from atomic_manifest.log.pruning.predicate import Comparison, Operator, Predicate
 
 METADATA = Metadata(id="table", schema_string="id, p", partition_columns=["p"])
 PROTOCOL = Protocol(min_reader_version=1, min_writer_version=2)

@@ -1,0 +1,1 @@
+"""The files of a checkpoint, as columns: read, and as rows to be written."""

@@ -1,0 +1,1 @@
+"""What a table's metadata and protocol say: schema, names of columns, properties, features."""

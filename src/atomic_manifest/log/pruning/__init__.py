@@ -1,0 +1,1 @@
+"""Predicates, and which files may hold rows that match one."""

@@ -1,0 +1,1 @@
+"""A table's state at a version, and what was committed when."""

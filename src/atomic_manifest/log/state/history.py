@@ -1,0 +1,189 @@
+"""What was committed when: the history, and the version that was current at a time.
+
+Rules: the time of a version is its in-commit timestamp where the table has those; else when its entry
+was written, by the store's clock, made to ascend with the version as Spark does (a time not above the
+one before becomes that one and a millisecond). `version_at` gives the newest version committed at or
+before the asked time; a time after the last commit gives the newest version, as deltalake does (Spark
+refuses), and one before the first that the log still has is `VersionNotFound`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from atomic_manifest.errors import CorruptLog, TableNotFound, VersionNotFound
+from atomic_manifest.log.actions import Metadata
+from atomic_manifest.log.entry import LOG_FOLDER, CommitRecord, Entry, entry_path
+from atomic_manifest.log.folder.entries import READERS, read_entries
+from atomic_manifest.log.folder.segment import list_log
+from atomic_manifest.log.state.snapshot import committed_ms, in_commit_timestamps, load
+from atomic_manifest.store.object_store import ObjectStore
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ENABLED_SINCE = "delta.inCommitTimestampEnablementVersion"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRecord:
+    """One version.
+
+    Attributes:
+        version: The version.
+        timestamp: When it was committed (see the module), in UTC.
+        operation: What the writer did, in Delta's words; None if it did not say.
+        parameters: The writer's `operationParameters`.
+        commits: The commits it holds, if this library wrote it.
+        revoked: Ids of commits that it declares will never be.
+        fields: The whole `commitInfo`.
+    """
+
+    version: int
+    timestamp: datetime
+    operation: str | None
+    parameters: Mapping[str, Any]
+    commits: tuple[CommitRecord, ...]
+    revoked: frozenset[str]
+    fields: Mapping[str, Any]
+
+
+def history(store: ObjectStore, *, limit: int | None = None) -> Iterator[HistoryRecord]:
+    """The versions whose entries the log still has, newest first.
+
+    Args:
+        store: Rooted at the table.
+        limit: At most so many.
+
+    Raises:
+        TableNotFound: There is no log.
+        CorruptLog: An entry cannot be decoded.
+    """
+    times = _times(store)
+    newest_first = list(reversed(times))[:limit]
+    for start in range(0, len(newest_first), READERS):
+        for entry in read_entries(store, newest_first[start : start + READERS]):
+            yield _record(entry, times[entry.version])
+
+
+def _record(entry: Entry, written_ms: int) -> HistoryRecord:
+    fields = entry.commit_info or {}
+    in_commit = committed_ms(entry)
+    milliseconds = written_ms if in_commit is None else in_commit
+    return HistoryRecord(
+        version=entry.version,
+        timestamp=_moment(entry.version, milliseconds),
+        operation=fields.get("operation"),
+        parameters=fields.get("operationParameters") or {},
+        commits=entry.commits,
+        revoked=entry.revoked,
+        fields=fields,
+    )
+
+
+def _moment(version: int, milliseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError as error:
+        path = entry_path(version)
+        message = f"{path}: no time is {milliseconds} milliseconds after 1970"
+        raise CorruptLog(message, path=path, version=version) from error
+
+
+def version_number(store: ObjectStore, version: int | datetime | None) -> int | None:
+    """The version that is meant by one, or by a time (a naive one is local time); None for the latest.
+
+    Raises:
+        VersionNotFound: See `version_at`.
+    """
+    if isinstance(version, datetime):
+        return version_at(store, int(version.timestamp() * 1000))
+    return version
+
+
+def version_at(store: ObjectStore, timestamp_ms: int) -> int:
+    """The version that was the newest at a time.
+
+    Args:
+        store: Rooted at the table.
+        timestamp_ms: Milliseconds since the Unix epoch.
+
+    Raises:
+        TableNotFound: There is no log.
+        VersionNotFound: The time is before the first commit that the log still has.
+        CorruptLog: The log is damaged.
+    """
+    times = _times(store)
+    metadata = load(store).metadata
+    if in_commit_timestamps(metadata):
+        version = _in_commit_version_at(store, times, metadata, timestamp_ms)
+    else:
+        version = max((v for v, time in times.items() if time <= timestamp_ms), default=None)
+    if version is None:
+        moment = _EPOCH + timedelta(milliseconds=timestamp_ms)
+        raise VersionNotFound(
+            f"{moment.isoformat()} is before the first commit in the log of {store.url}: "
+            f"version {min(times)}",
+            version=None,
+        )
+    return version
+
+
+def _in_commit_version_at(
+    store: ObjectStore, times: Mapping[int, int], metadata: Metadata, timestamp_ms: int
+) -> int | None:
+    """As `version_at`, of a table with in-commit timestamps (same section of the protocol)."""
+    enabled = _enabled_since(metadata)
+    since = [version for version in times if version >= enabled]
+    before = {version: time for version, time in times.items() if version < enabled}
+    count = _first_after(store, since, timestamp_ms)
+    if count:
+        return since[count - 1]
+    return max((v for v, time in before.items() if time <= timestamp_ms), default=None)
+
+
+def _enabled_since(metadata: Metadata) -> int:
+    text = metadata.configuration.get(_ENABLED_SINCE, "0")
+    if not text.isdecimal():
+        raise CorruptLog(
+            f"{LOG_FOLDER}: {_ENABLED_SINCE} is {text!r}, not a version",
+            path=LOG_FOLDER,
+            version=None,
+        )
+    return int(text)
+
+
+def _first_after(store: ObjectStore, versions: Sequence[int], timestamp_ms: int) -> int:
+    """How many of the versions, whose timestamps ascend, were committed at or before the time."""
+    low, high = 0, len(versions)
+    while low < high:
+        middle = (low + high) // 2
+        if _in_commit_ms(store, versions[middle]) <= timestamp_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _in_commit_ms(store: ObjectStore, version: int) -> int:
+    (entry,) = read_entries(store, [version])
+    milliseconds = committed_ms(entry)
+    if milliseconds is None:
+        path = entry_path(version)
+        raise CorruptLog(f"{path}: no in-commit timestamp", path=path, version=version)
+    return milliseconds
+
+
+def _times(store: ObjectStore) -> dict[int, int]:
+    """When entries were written, ascending; only of the newest versions without a gap."""
+    written = list_log(store).entries
+    if not written:
+        raise TableNotFound(f"there is no Delta log entry at {store.url}")
+    first = max(written)
+    while first - 1 in written:
+        first -= 1
+    times: dict[int, int] = {}
+    last = -1
+    for version in range(first, max(written) + 1):
+        last = max(written[version], last + 1)
+        times[version] = last
+    return times

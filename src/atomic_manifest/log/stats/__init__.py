@@ -1,0 +1,1 @@
+"""The statistics of files: made from footers, and as typed columns."""

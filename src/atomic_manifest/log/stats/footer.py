@@ -1,0 +1,273 @@
+"""File statistics from the Parquet footer (protocol, "Per-file Statistics").
+
+Invariants: a bound always holds for every value of the file; what cannot be bounded for certain is
+left out, which readers take as "not known".
+
+Rules:
+
+* Bounds of integers, floats, decimals, dates, timestamps and strings; null counts of these and of
+  booleans and binaries. Lists and maps have neither. Structs nest.
+* The first `indexed_columns` leaf columns are covered, counted as Spark counts them: every leaf of a
+  struct is one, a list or a map is one.
+* Strings are cut to 32 characters; a maximum that was cut is raised to the next text of at most that
+  length, by code point, and left out where there is none.
+* Parquet footers pass over NaN, which Spark, DuckDB and Polars sort above every number. So a float's
+  minimum is sound, and its maximum only if the caller knows that the column holds no NaN.
+* Timestamps keep their microseconds. (Spark writes milliseconds, and widens a maximum by one when it
+  reads it; so it may not be narrowed here.)
+
+Error semantics: none of its own; statistics the footer lacks are left out.
+"""
+
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeAlias
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atomic_manifest.log.metadata.partition import iso_date, iso_timestamp
+
+_Path: TypeAlias = tuple[str, ...]
+
+INDEXED_COLUMNS = 32
+"""Leaf columns with statistics unless `delta.dataSkippingNumIndexedCols` says otherwise."""
+
+_PREFIX = 32
+_LAST_CODE_POINT = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
+_ENCODE = msgspec.json.Encoder(decimal_format="number")
+_TO_MICROSECONDS = {"milliseconds": (1000, 1), "microseconds": (1, 1), "nanoseconds": (1, 1000)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What all row groups together say of one column, as JSON values; None is unknown."""
+
+    null_count: int | None
+    minimum: Any
+    maximum: Any
+
+
+def from_footer(
+    metadata: pq.FileMetaData,
+    schema: pa.Schema,
+    *,
+    indexed_columns: int = INDEXED_COLUMNS,
+    nan_free: Collection[tuple[str, ...]] = (),
+) -> str:
+    """The JSON text of `add.stats` for a Parquet file.
+
+    Args:
+        metadata: The file's footer.
+        schema: The table's schema, or the file's; columns that the file lacks (those of the
+            partitioning) are passed over.
+        indexed_columns: How many leaf columns get statistics; -1 for all
+            (`delta.dataSkippingNumIndexedCols`).
+        nan_free: Paths of the float columns known to hold no NaN, which get a maximum too.
+    """
+    positions = _leaf_positions(metadata)
+    every = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    groups = [group for group in every if group.num_rows]
+    null_counts: dict[str, Any] = {}
+    minima: dict[str, Any] = {}
+    maxima: dict[str, Any] = {}
+    present = (column for column in _columns(schema, ()) if column[0] in positions)
+    for path, type_ in _first(present, indexed_columns):
+        if pa.types.is_nested(type_):
+            continue
+        bounds = _bounds(groups, positions[path], type_)
+        if pa.types.is_floating(type_) and path not in nan_free:
+            bounds = _Bounds(bounds.null_count, bounds.minimum, None)
+        _put(null_counts, path, bounds.null_count)
+        _put(minima, path, bounds.minimum)
+        _put(maxima, path, bounds.maximum)
+    document = {
+        "numRecords": metadata.num_rows,
+        "minValues": minima,
+        "maxValues": maxima,
+        "nullCount": null_counts,
+        "tightBounds": True,
+    }
+    return _ENCODE.encode(document).decode()
+
+
+def _leaf_positions(metadata: pq.FileMetaData) -> dict[_Path, int]:
+    """Where in the footer a column starts. By position, for names may hold the dots of a path."""
+    positions: dict[_Path, int] = {}
+
+    def visit(field: pa.Field, path: _Path, position: int) -> int:
+        here = (*path, field.name)
+        if pa.types.is_struct(field.type):
+            for child in field.type:
+                position = visit(child, here, position)
+            return position
+        positions[here] = position
+        return position + _leaves(field.type)
+
+    position = 0
+    for field in metadata.schema.to_arrow_schema():
+        position = visit(field, (), position)
+    return positions
+
+
+def _leaves(type_: pa.DataType) -> int:
+    if not pa.types.is_nested(type_):
+        return 1
+    return sum(_leaves(type_.field(index).type) for index in range(type_.num_fields))
+
+
+def covered(schema: pa.Schema, indexed_columns: int) -> Iterator[tuple[_Path, pa.DataType]]:
+    """Path and type of each leaf column that the statistics of a file of this schema can cover."""
+    return _first(_columns(schema, ()), indexed_columns)
+
+
+def _first(
+    columns: Iterator[tuple[_Path, pa.DataType]], limit: int
+) -> Iterator[tuple[_Path, pa.DataType]]:
+    return columns if limit < 0 else islice(columns, limit)
+
+
+def _columns(fields: Any, path: _Path) -> Iterator[tuple[_Path, pa.DataType]]:
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            yield from _columns(field.type, (*path, field.name))
+        else:
+            yield (*path, field.name), field.type
+
+
+def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
+    if value is None:
+        return
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = value
+
+
+def _bounds(groups: Sequence[pq.RowGroupMetaData], position: int, type_: pa.DataType) -> _Bounds:
+    known = [_statistics(group.column(position)) for group in groups]
+    null_count = 0
+    for statistics in known:
+        if statistics is None or not statistics.has_null_count:
+            return _Bounds(None, None, None)
+        null_count += statistics.null_count
+    kind = next((kind for kind in _KINDS if kind.matches(type_)), None)
+    pairs = [
+        kind.low_high(statistics) if kind and statistics.has_min_max else None
+        for group, statistics in zip(groups, known, strict=True)
+        if statistics.null_count != group.num_rows
+    ]
+    found = [pair for pair in pairs if pair is not None]
+    if kind is None or not found or len(found) < len(pairs):
+        return _Bounds(null_count, None, None)
+    low, high = min(pair[0] for pair in found), max(pair[1] for pair in found)
+    return _Bounds(null_count, kind.lower(low), kind.upper(high))
+
+
+def _statistics(chunk: pq.ColumnChunkMetaData) -> Any:
+    return chunk.statistics if chunk.is_stats_set else None
+
+
+def _values(statistics: Any) -> tuple[Any, Any]:
+    return statistics.min, statistics.max
+
+
+def _floats(statistics: Any) -> tuple[float, float] | None:
+    low, high = statistics.min, statistics.max
+    return None if math.isnan(low) or math.isnan(high) else (low, high)
+
+
+def _raw(statistics: Any) -> tuple[Any, Any]:
+    return statistics.min_raw, statistics.max_raw
+
+
+def _microseconds(statistics: Any) -> tuple[int, int] | None:
+    logical = json.loads(statistics.logical_type.to_json())
+    ratio = _TO_MICROSECONDS.get(logical.get("timeUnit"))
+    if ratio is None:
+        return None
+    factor, divisor = ratio
+    return statistics.min_raw * factor // divisor, -(-statistics.max_raw * factor // divisor)
+
+
+def _number(value: Any) -> Any:
+    return value if Decimal(value).is_finite() else None
+
+
+def _date(days: int) -> str | None:
+    try:
+        return iso_date(days)
+    except OverflowError:
+        return None
+
+
+def _local_time(microseconds: int) -> str | None:
+    try:
+        return iso_timestamp(microseconds)
+    except OverflowError:
+        return None
+
+
+def _instant(microseconds: int) -> str | None:
+    text = _local_time(microseconds)
+    return text and f"{text}Z"
+
+
+def _prefix(raw: bytes) -> str | None:
+    try:
+        return raw.decode()[:_PREFIX]
+    except UnicodeDecodeError:
+        return None
+
+
+def _prefix_above(raw: bytes) -> str | None:
+    prefix = _prefix(raw)
+    if prefix is None or prefix.encode() == raw:
+        return prefix
+    return _successor(prefix)
+
+
+def _successor(prefix: str) -> str | None:
+    """The least text, no longer than `prefix`, above everything that begins with it."""
+    for end in range(len(prefix), 0, -1):
+        code = ord(prefix[end - 1]) + 1
+        if code in _SURROGATES:
+            code = _SURROGATES.stop
+        if code <= _LAST_CODE_POINT:
+            return prefix[: end - 1] + chr(code)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How columns of some types give their bounds.
+
+    `low_high` takes them out of a row group's statistics, as values that compare as the column's do;
+    `lower` and `upper` turn the least and the greatest into JSON.
+    """
+
+    matches: Callable[[pa.DataType], bool]
+    low_high: Callable[[Any], tuple[Any, Any] | None]
+    lower: Callable[[Any], Any]
+    upper: Callable[[Any], Any]
+
+
+_KINDS = (
+    _Kind(pa.types.is_integer, _values, _number, _number),
+    _Kind(pa.types.is_floating, _floats, _number, _number),
+    _Kind(pa.types.is_decimal, _values, _number, _number),
+    _Kind(pa.types.is_string, _raw, _prefix, _prefix_above),
+    _Kind(pa.types.is_large_string, _raw, _prefix, _prefix_above),
+    _Kind(pa.types.is_date32, _raw, _date, _date),
+    _Kind(
+        lambda t: pa.types.is_timestamp(t) and t.tz is None, _microseconds, _local_time, _local_time
+    ),
+    _Kind(
+        lambda t: pa.types.is_timestamp(t) and t.tz is not None, _microseconds, _instant, _instant
+    ),
+)

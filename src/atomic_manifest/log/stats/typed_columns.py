@@ -1,0 +1,181 @@
+"""Which typed columns a table's checkpoints have: of statistics and of partition values.
+
+They carry the physical names of the table's columns, as the log does everywhere (protocol, "Column
+Mapping"), and the types of its schema.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atomic_manifest.errors import DataError
+from atomic_manifest.log.metadata import partition
+from atomic_manifest.log.metadata.column_mapping import ColumnMapping
+from atomic_manifest.log.metadata.schema import is_variant
+from atomic_manifest.log.stats.footer import INDEXED_COLUMNS
+
+_Tree: TypeAlias = dict[str, Any]
+
+_COUNT = "delta.dataSkippingNumIndexedCols"
+_NAMES = "delta.dataSkippingStatsColumns"
+_BOUNDED = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+)
+_CAST = (pa.types.is_integer, pa.types.is_date)  # Arrow reads these texts as `partition.parse` does
+
+
+def statistics_type(
+    schema: pa.Schema,
+    partition_columns: Sequence[str],
+    mapping: ColumnMapping,
+    configuration: Mapping[str, str],
+) -> pa.StructType:
+    """The type of `stats_parsed` for a table.
+
+    Args:
+        schema: The table's.
+        partition_columns: Have no statistics.
+        mapping: Of names to physical names.
+        configuration: `delta.dataSkippingStatsColumns` names the columns that have; else it is the
+            first `delta.dataSkippingNumIndexedCols`.
+    """
+    data = [field for field in schema if field.name not in partition_columns]
+    indexed = _indexed(list(_leaves(data, (), (), mapping)), configuration)
+    return type_of((path, type_) for _, path, type_ in indexed)
+
+
+def type_of(columns: Iterable[tuple[tuple[str, ...], pa.DataType]]) -> pa.StructType:
+    """The type of `stats_parsed` for some columns, each given by its physical path and its type."""
+    bounds: _Tree = {}
+    counts: _Tree = {}
+    for path, type_ in columns:
+        _put(counts, path, pa.int64())
+        if any(matches(type_) for matches in _BOUNDED):
+            _put(bounds, path, type_)
+    fields = [
+        ("numRecords", pa.int64()),
+        ("minValues", _struct(bounds)),
+        ("maxValues", _struct(bounds)),
+        ("nullCount", _struct(counts)),
+        ("tightBounds", pa.bool_()),
+    ]
+    return pa.struct([(name, type_) for name, type_ in fields if type_ is not None])
+
+
+def _leaves(
+    fields: Sequence[pa.Field],
+    names: tuple[str, ...],
+    path: tuple[str, ...],
+    mapping: ColumnMapping,
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], pa.DataType]]:
+    """Columns with their names, their physical names and types; lists and maps are one each."""
+    for field in fields:
+        here = (*names, field.name), (*path, mapping.physical_name(field))
+        if pa.types.is_struct(field.type) and not is_variant(field.type):
+            yield from _leaves(list(field.type), *here, mapping)
+        elif not pa.types.is_null(field.type):
+            yield *here, field.type
+
+
+def _indexed(leaves: list[Any], configuration: Mapping[str, str]) -> list[Any]:
+    if (listed := configuration.get(_NAMES)) is not None:
+        chosen = {name.strip().replace("`", "") for name in listed.split(",")}
+        return [
+            leaf
+            for leaf in leaves
+            if any(".".join(leaf[0][:end]) in chosen for end in range(1, len(leaf[0]) + 1))
+        ]
+    text = configuration.get(_COUNT, "")
+    limit = int(text) if text.removeprefix("-").isdecimal() else INDEXED_COLUMNS
+    return leaves if limit < 0 else leaves[:limit]
+
+
+def _put(tree: _Tree, path: tuple[str, ...], type_: pa.DataType) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = type_
+
+
+def _struct(tree: _Tree) -> pa.StructType | None:
+    """The struct type of a tree; None if it is empty, which Parquet cannot hold."""
+    fields = [
+        (name, _struct(node) if isinstance(node, dict) else node) for name, node in tree.items()
+    ]
+    return pa.struct(fields) if fields else None
+
+
+def partition_type(
+    schema: pa.Schema, partition_columns: Sequence[str], mapping: ColumnMapping
+) -> pa.StructType:
+    """The type of `partitionValues_parsed` for a table; without fields if it is not partitioned."""
+    fields = [schema.field(name) for name in partition_columns if name in schema.names]
+    return pa.struct([(mapping.physical_name(field), field.type) for field in fields])
+
+
+def parse_partitions(values: pa.Array, type_: pa.StructType) -> pa.StructArray:
+    """Partition values in the types of their columns.
+
+    Args:
+        values: Of `add.partitionValues`: maps of text.
+        type_: See `partition_type`.
+
+    Raises:
+        DataError: A text that is no value of the column's type.
+    """
+    columns = []
+    for field in type_:
+        distinct = partition_texts(values, field.name).dictionary_encode()
+        columns.append(pc.take(_parsed(distinct.dictionary, field.type), distinct.indices))
+    return pa.StructArray.from_arrays(columns, fields=list(type_))
+
+
+def partition_texts(values: pa.Array, name: str) -> pa.Array:
+    """The serialized values of one partition column, null where there is none.
+
+    Args:
+        values: Of `add.partitionValues`: maps of text.
+        name: The column's physical name.
+    """
+    offsets = values.offsets
+    lengths = pc.min_max(pc.subtract(offsets[1:], offsets[:-1])).as_py()
+    width = lengths["max"]
+    if values.null_count or not width or lengths["min"] != width:
+        return _looked_up(values, name)
+    # Maps that have the same keys in the same places, as one writer makes them, are a matrix.
+    start, count = offsets[0].as_py(), len(values) * width
+    keys, items = values.keys.slice(start, count), values.items.slice(start, count)
+    place = pc.index(keys.slice(0, width), name).as_py()
+    found = pc.equal(keys, name)
+    if place < 0 or found.true_count != len(values):
+        return _looked_up(values, name)
+    if width == 1:
+        return items
+    places = pa.array(range(place, count, width))
+    if not pc.all(found.take(places)).as_py():
+        return _looked_up(values, name)
+    return items.take(places)
+
+
+def _looked_up(values: pa.Array, name: str) -> pa.Array:
+    return pc.map_lookup(values, pa.scalar(name, values.type.key_type), "first")
+
+
+def _parsed(texts: pa.Array, type_: pa.DataType) -> pa.Array:
+    if pa.types.is_string(type_):
+        return pc.if_else(pc.equal(texts, ""), None, texts)
+    if any(matches(type_) for matches in _CAST):
+        try:
+            return texts.cast(type_)
+        except pa.ArrowException:
+            pass
+    try:
+        return pa.array([partition.parse(text, type_).as_py() for text in texts.to_pylist()], type_)
+    except (pa.ArrowException, OverflowError) as error:
+        raise DataError(f"partition value: {error}") from error
