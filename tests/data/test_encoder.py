@@ -36,12 +36,13 @@ DISTINCT = {
     "bytes": [n.to_bytes(8, "big") for n in range(ROWS)],
     "decimals": [Decimal(n) / 4 for n in range(ROWS)],
     "times": [dt.datetime(2026, 1, 1) + dt.timedelta(seconds=n) for n in range(ROWS)],
+    "two of each": RANDOM.permutation(np.arange(ROWS) // 2),
     "some null": [None if n % 3 else n for n in range(ROWS)],
 }
 REPEATING = {
     "few": RANDOM.integers(0, 10, ROWS),
-    "half": RANDOM.integers(0, ROWS // 2, ROWS),
-    "runs": np.arange(ROWS) // 4,
+    "a tenth": RANDOM.integers(0, ROWS // 10, ROWS),
+    "runs": np.arange(ROWS) // 8,
     "rotating": np.arange(ROWS) % 500,
     "texts": [f"zone-{n % 50}" for n in range(ROWS)],
     "nulls": pa.nulls(ROWS, pa.int64()),

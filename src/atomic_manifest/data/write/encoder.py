@@ -32,9 +32,12 @@ _SAMPLE = 512
 _SHARE = 64
 """One row of so many is in the sample, and `_SAMPLE` at least."""
 
-_NEARLY_ALL = 0.97
-"""Distinct values of a sample, beyond which a dictionary does not pay: that of a large row group would be
-given up for its size after all (`dictionary_pagesize_limit`), and that of a small one saves little."""
+_TOO_MANY = 0.97
+"""Distinct values of a sample, beyond which the dictionary of a large row group would be given up for its
+size after all (`dictionary_pagesize_limit`)."""
+
+_WORTH = 3
+"""Times that a value must occur for a dictionary to pay: below, a codec does as well without."""
 
 
 class RowGroupEncoder:
@@ -119,11 +122,14 @@ def _empty_file(schema: pa.Schema, **arguments: Any) -> pq.FileMetaData:
 def _repeating(rows: pa.Table) -> list[str]:
     """The columns whose values occur more than once."""
     sample = _sample(rows)
+    # Of values that occur three times each, the share that meets none of its kind in the sample; all
+    # rows are in the sample of a few.
+    most = min(_TOO_MANY, max(1 - sample.num_rows / max(1, rows.num_rows), 1 / _WORTH))
     names = []
     for name, column in zip(sample.column_names, sample.columns, strict=True):
         nulls = column.null_count
         distinct = len(column.unique()) - (nulls > 0)
-        if distinct <= _NEARLY_ALL * (len(column) - nulls):
+        if distinct <= most * (len(column) - nulls):
             names.append(name)
     return names
 

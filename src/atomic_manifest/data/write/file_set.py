@@ -166,7 +166,10 @@ class FileSet:
         return file.given[-1][0] if file.given else None
 
     def _write(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
-        encoded = self._encoder.encode(rows.load(self.schema)) if rows.num_rows else None
+        encoded = None
+        if rows.num_rows:
+            with self._workers.processor:
+                encoded = self._encoder.encode(rows.load(self.schema))
         if before is not None:
             before.result()
         if encoded is None:

@@ -77,12 +77,15 @@ def split(
 
 
 def _taken(rows: pa.Table, order: pa.Array) -> pa.Table:
-    """The rows in another order; a copy. Many rows are copied by several threads, a column each."""
+    """The rows in another order; a copy. Many rows are copied by several threads, some rows each."""
     if rows.nbytes < _WORTH_THREADS:
         return rows.take(order)
-    with ThreadPoolExecutor(min(rows.num_columns, os.cpu_count() or 1)) as pool:
-        columns = pool.map(lambda column: column.take(order), rows.columns)
-        return pa.Table.from_arrays(list(columns), schema=rows.schema)
+    rows = rows.combine_chunks()
+    threads = os.cpu_count() or 1
+    size = -(-len(order) // threads)
+    with ThreadPoolExecutor(threads) as pool:
+        pieces = (order.slice(start, size) for start in range(0, len(order), size))
+        return pa.concat_tables(pool.map(rows.take, pieces))
 
 
 def _slices(rows: pa.Table, start: int, count: int) -> list[pa.RecordBatch]:

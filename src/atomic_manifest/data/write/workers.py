@@ -3,20 +3,25 @@
 Arrow gives the interpreter free while it encodes and compresses, and a store while it sends, so threads
 are enough to keep processors, network and disk busy at once.
 
+Not all of them encode at the same time: beyond one for each processor they would only take turns at it, and
+at the interpreter's lock, which costs a third more time.
+
 Invariants: the rows handed over and not yet dealt with are never more bytes than the bound, save that a
 single job may exceed it. Jobs begin in the order they were given, so a job may wait for one given before.
 
 Error semantics: what a job raised comes out of a later `submit` or `finish`. `stop` raises nothing.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Semaphore
 from typing import TypeAlias
 
 THREADS = 8
-"""Of one write. More than processors, since a job that finishes a file waits for the store."""
+"""Of one write. More than processors, since a job that finishes a file waits for the store or the disk."""
 
 Job: TypeAlias = Future[int]
 """Gives the bytes that the rows became."""
@@ -33,10 +38,14 @@ class Workers:
 
     Args:
         most_bytes: The bound.
+
+    Attributes:
+        processor: To be held by a job while it encodes.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
+        self.processor = Semaphore(os.cpu_count() or 1)
         self._pool: ThreadPoolExecutor | None = None
         self._given: deque[_Given] = deque()
         self._nbytes = 0
