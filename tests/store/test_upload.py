@@ -9,7 +9,7 @@ import pytest
 from atomic_manifest import errors
 from atomic_manifest.store import IfAbsent, IfMatch, ObjectStore
 from atomic_manifest.store.local import LocalDriver
-from atomic_manifest.store.memory import MemoryDriver
+from atomic_manifest.store.memory import MemoryDriver, MemoryUpload
 from atomic_manifest.store.open import open_driver
 from atomic_manifest.testing import CountingDriver, FakeEnv, Fault, FaultyDriver
 
@@ -93,6 +93,36 @@ def test_caller_may_reuse_its_buffer(store):
             buffer[:] = bytes([letter]) * PART
             upload.write(buffer)
     assert store.get("k").data == b"".join(bytes([c]) * PART for c in b"abc")
+
+
+@pytest.mark.parametrize(
+    "steps", [[3 * PART + 5], [5, 3 * PART], [PART - 1, 1, PART], [PART, 2 * PART + 1]]
+)
+def test_bytes_handed_over_arrive_in_parts(store, steps):
+    data = bytes(range(251)) * (sum(steps) // 251 + 1)
+    start = 0
+    with store.upload("k", part_size=PART) as upload:
+        for step in steps:
+            assert upload.hand_over(memoryview(data)[start : start + step]) == step
+            start += step
+    assert upload.tell() == sum(steps)
+    assert store.get("k").data == data[: sum(steps)]
+
+
+def test_whole_parts_of_bytes_handed_over_are_not_copied(monkeypatch):
+    store = ObjectStore(MemoryDriver())
+    parts = []
+    monkeypatch.setattr(MemoryUpload, "write", lambda _, data: parts.append(data))
+    data = bytes(5 + 2 * PART)
+    with store.upload("k", part_size=PART) as upload:
+        upload.hand_over(data[:5])
+        upload.hand_over(data)
+    assert [len(part) for part in parts] == [PART, PART, 10]
+    assert [isinstance(part, memoryview) and part.obj is data for part in parts] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_parquet_can_be_written_into_an_upload(store):

@@ -105,7 +105,7 @@ class DriverUpload(Protocol):
     def write(self, data: Data) -> None:
         """Take the next bytes of the object; may block while `max_in_flight` parts are under way.
 
-        `data` may change as soon as this has returned.
+        `data` does not change any more: it may be kept until it is sent.
         """
         ...
 

@@ -108,7 +108,7 @@ class Joined:
     """Row groups on their way to one file. Not to be shared between threads.
 
     Args:
-        write: Takes the bytes of the file, in order.
+        write: Takes the bytes of the file, in order; they do not change any more.
 
     Attributes:
         size: Bytes written.
@@ -117,27 +117,26 @@ class Joined:
     def __init__(self, write: Callable[[Data], object]) -> None:
         self.size = 0
         self._write = write
-        self._first: Encoded | None = None
+        self._only: Encoded | None = None
         self._parts: list[_Part] = []
 
     def add(self, encoded: Encoded) -> None:
         """Write the data of further row groups."""
-        if self._first is None:
-            self._first = encoded
+        if self._only is None and not self._parts:
+            self._only = encoded
             self._put(encoded.file[: encoded.data_end])
             return
-        if not self._parts:
-            self._parts.append(_part(self._first, 0))
+        if self._only is not None:
+            self._parts.append(_part(self._only, 0))
+            self._only = None
         self._parts.append(_part(encoded, self.size - len(_MAGIC)))
         self._put(encoded.file[len(_MAGIC) : encoded.data_end])
 
     def finish(self) -> pq.FileMetaData:
         """Write the rest of the file, once there was an `add`; returns Arrow's reading of the footer."""
-        first = self._first
-        assert first is not None  # noqa: S101 - as said
-        if not self._parts:
-            self._put(first.file[first.data_end :])
-            return first.metadata
+        if (only := self._only) is not None:
+            self._put(only.file[only.data_end :])
+            return only.metadata
         footer = self._footer(self._put_indexes())
         ending = footer + len(footer).to_bytes(_LENGTH, "little") + _MAGIC
         self._put(ending)

@@ -129,5 +129,5 @@ class ParquetSink:
                 when=IfAbsent() if self._repeatable else None,
                 part_size=self._part_size,
             )
-            self._open = upload, Joined(upload.write)
+            self._open = upload, Joined(upload.hand_over)
         return self._open

@@ -91,18 +91,18 @@ class Assembly:
         self.position += len(view)
         return True
 
-    def send(self, data: Data) -> Steps[None]:
-        """Take bytes, and send the parts that they fill; whole ones without a copy."""
+    def send(self, data: Data, *, copy: bool = True) -> Steps[None]:
+        """Take bytes, and send the parts that they fill; whole ones as they are, if need be."""
         view, size, start = memoryview(data).cast("B"), self._request.part_size, 0
         while start < len(view):
             end = start + size - len(self._buffer)
-            if self._buffer or end > len(view):
+            if not copy and not self._buffer and end <= len(view):
+                yield from self._send_part(view[start:end])
+            else:
                 self._buffer += view[start:end]
             if len(self._buffer) == size:
                 full, self._buffer = self._buffer, bytearray()
                 yield from self._send_part(full)
-            elif end <= len(view):
-                yield from self._send_part(view[start:end])
             start = end
         self.position += len(view)
 

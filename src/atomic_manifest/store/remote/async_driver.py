@@ -271,7 +271,7 @@ class AsyncRemoteUpload:
         """See `DriverUpload.write`."""
         assert self._writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
         with self._reported():
-            self._size += await self._writer.write(bytes(data))  # obstore keeps it
+            self._size += await self._writer.write(data)
 
     async def finish(self) -> WriteOutcome:
         """See `DriverUpload.finish`. The result tells neither ETag nor time."""

@@ -40,7 +40,7 @@ class RemoteUpload:
         """See `DriverUpload.write`."""
         assert self._writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
         with self._reported():
-            self._size += self._writer.write(bytes(data))  # obstore keeps it
+            self._size += self._writer.write(data)
 
     def finish(self) -> WriteOutcome:
         """See `DriverUpload.finish`. The result tells neither ETag nor time."""
