@@ -102,3 +102,15 @@ def test_a_full_disk_is_named_and_leaves_no_file(
     with pytest.raises(DataError, match="No space left"):
         Run([batch(0, 1_000_000)])
     assert list(folder.iterdir()) == []
+
+
+def test_a_row_group_is_whole_where_another_piece_would_lead_away_from_its_size() -> None:
+    def pieces_until_whole(rows: int) -> int:
+        group = RowGroup(WriteOptions(buffer_size=8000))
+        count = 0
+        while not group.is_whole:
+            group.add(batch(0, rows))
+            count += 1
+        return count
+
+    assert [pieces_until_whole(rows) for rows in (990, 1010, 600, 700, 10)] == [1, 1, 2, 1, 100]

@@ -12,7 +12,7 @@ from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.spill import Run, Spilled
 
 GROUP_BYTES = 64 << 20
-"""A row group is written when its rows take this much memory as Arrow."""
+"""A row group is written when its rows take about this much memory as Arrow."""
 
 _SLACK = 2
 
@@ -53,6 +53,7 @@ class RowGroup:
         self._most, self._least = options.max_rows_per_group, options.min_rows_per_group
         self._enough = min(GROUP_BYTES, options.buffer_size)
         self._pieces: list[pa.RecordBatch | Spilled] = []
+        self._last = 0
         self.num_rows = self.nbytes = self.in_memory = 0
 
     @property
@@ -62,8 +63,10 @@ class RowGroup:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is as large as a row group shall be."""
-        return not self.room or (self.nbytes >= self._enough and self.num_rows >= self._least)
+        """Whether it is as large as a row group shall be, or would be farther from it with more rows like
+        the last that came."""
+        enough = self.nbytes + self._last / 2 >= self._enough and self.num_rows >= self._least
+        return not self.room or enough
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take rows, no more than there is room for."""
@@ -72,12 +75,13 @@ class RowGroup:
         self.num_rows += batch.num_rows
         self.nbytes += size
         self.in_memory += size
+        self._last = size
 
     def take(self) -> Rows:
         """Give all rows away."""
         rows = Rows(self._pieces, self.num_rows, self.nbytes)
         self._pieces = []
-        self.num_rows = self.nbytes = self.in_memory = 0
+        self._last = self.num_rows = self.nbytes = self.in_memory = 0
         return rows
 
     def joined(self) -> pa.RecordBatch:
