@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import NoReturn
 
 from atomic_manifest.commit.committer import Committer, Settled
 from atomic_manifest.commit.group import GroupCommitter
@@ -66,6 +67,12 @@ class Handle:
         self._snapshot = snapshot
         self._asked_at = env.now() if is_latest else float("-inf")
         self._maintained = -1
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a table's handle holds connections and credentials and cannot be pickled: give the "
+            "other process the url, and open the table there"
+        )
 
     @property
     def snapshot(self) -> Snapshot:

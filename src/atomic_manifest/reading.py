@@ -100,7 +100,10 @@ class Reading:
             return self._stream(columns, filter, watcher).read_all()
         expression = to_expression(filter, self._handle.snapshot.schema)
         names = columns_of(columns, self.schema)
-        return self.to_dataset(filter).to_table(columns=names, filter=expression)
+        try:
+            return self.to_dataset(filter).to_table(columns=names, filter=expression)
+        except pa.ArrowNotImplementedError:  # see `stream`
+            return self._stream(columns, filter, watcher).read_all()
 
     def to_batches(
         self,

@@ -1,10 +1,11 @@
 """From a user's data to files that a commit can name."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from atomic_manifest.data.input.conform import conform
@@ -18,6 +19,8 @@ from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.progress import NOBODY, Watch, watch
 from atomic_manifest.store import ObjectStore
+
+_TXN_VERSIONS = 2**63  # the protocol has a `long`
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,12 @@ def write_request(
         progress: See `progress.watch`.
 
     Raises:
-        DataError: See `checked_txn` and `progress.watch`.
+        DataError: See `checked_txn`, `checked_info` and `progress.watch`.
     """
     watcher = watch(callback, progress=progress, data=data)
     return WriteRequest(
         txn=checked_txn(txn),
-        user_info=commit_info or {},
+        user_info=checked_info(commit_info),
         options=options or WriteOptions(),
         coerce_timestamps=coerce_timestamps,
         watch=watcher,
@@ -85,15 +88,37 @@ def checked_txn(txn: tuple[str, int] | None) -> tuple[str, int] | None:
     """The transaction as it was given.
 
     Raises:
-        DataError: It is not (application id, version).
+        DataError: It is not (application id, version), or the log cannot hold it.
     """
     match txn:
         case None:
             return None
         case (str() as app_id, int() as version) if app_id and not isinstance(version, bool):
+            if not -_TXN_VERSIONS <= version < _TXN_VERSIONS:
+                raise DataError(f"txn: a version has 64 bits with its sign, got {version}")
+            _check_encodes(app_id, f"txn: the log cannot hold the application id {app_id!r}")
             return app_id, version
         case _:
             raise DataError(f"txn is (application id, version), got {txn!r}")
+
+
+def checked_info(commit_info: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The user's own fields of a commit, as they were given; none if None.
+
+    Raises:
+        DataError: They are no mapping, or nothing that JSON can say.
+    """
+    if not isinstance(commit_info, Mapping | None):
+        raise DataError(f"commit_info is a mapping, got {type(commit_info).__name__}")
+    _check_encodes(commit_info or {}, "commit_info cannot be kept as JSON")
+    return commit_info or {}
+
+
+def _check_encodes(value: object, message: str) -> None:
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{message}: {error}") from error
 
 
 def stage(
@@ -182,10 +207,13 @@ def partition_names(given: Sequence[str]) -> tuple[str, ...]:
     """The partition columns that a user gave.
 
     Raises:
-        DataError: A single name, which is a sequence of names of one letter.
+        DataError: A single name, which is a sequence of names of one letter; or no names at all.
     """
     if isinstance(given, str):
         raise DataError(f"partition_by is a list of names, got {given!r}: give [{given!r}]")
+    names: object = given
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"partition_by is a list of names, got {given!r}")
     return tuple(given)
 
 

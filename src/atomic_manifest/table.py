@@ -29,6 +29,7 @@ from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import (
     CommitOutcomeUnknown,
+    DataError,
     TableNotFound,
 )
 from atomic_manifest.first_write import already_exists, create, write_first
@@ -102,6 +103,7 @@ class Table(Writing):
         Raises:
             TableAlreadyExists: It is there, and `if_not_exists` is false.
             InvalidSchema: A type that Delta lacks, duplicate names, unusable partition columns.
+            DataError: A property, the name or the description is not text; a retention no duration.
             UnsupportedTableFeature: A property asks for a feature that is not written here.
         """
         store = open_store(url, storage_options, filesystem=filesystem, env=env)
@@ -136,6 +138,7 @@ class Table(Writing):
             env: As for `create`.
 
         Raises:
+            DataError: `version` is neither a number nor a time.
             TableNotFound: There is no log at `url`.
             VersionNotFound: The log does not reach `version`.
             UnsupportedTableFeature: Reading the table needs a feature that is not there.
@@ -200,7 +203,12 @@ class Table(Writing):
                 be, so that "not committed" can be told).
             settle: If it is not in the log, commit an entry that changes nothing and revokes it.
                 Then no delayed request of its can land any more, and the answer is final.
+
+        Raises:
+            DataError: `commit` is neither, or an empty id.
         """
+        if not commit or not isinstance(commit, str | CommitOutcomeUnknown):
+            raise DataError(f"commit is an id or a CommitOutcomeUnknown, got {commit!r}")
         unknown = commit if isinstance(commit, CommitOutcomeUnknown) else None
         commit_id = commit if isinstance(commit, str) else commit.commit_id
         store = self._handle.store

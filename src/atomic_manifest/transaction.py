@@ -23,8 +23,8 @@ from atomic_manifest.commit.intent import ReadNothing
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.filter.filters import Filter, to_expression, to_predicate
 from atomic_manifest.data.input.source import open_source
-from atomic_manifest.data.read.reader import to_dataset
 from atomic_manifest.data.read.rows import requirement
+from atomic_manifest.data.read.stream import stream
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import CommitOutcomeUnknown, DataError, TransactionEnded
 from atomic_manifest.handle import Handle, recorded
@@ -125,7 +125,8 @@ class Transaction:
         expression = to_expression(filter, work.snapshot.schema)
 
         def scan(snapshot: Snapshot) -> pa.Table:
-            return to_dataset(self._handle.store, snapshot).to_table(names, filter=expression)
+            store = self._handle.store
+            return stream(store, snapshot, columns=names, filter=expression).read_all()
 
         return work.read_opaque(scan)
 

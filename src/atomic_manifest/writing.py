@@ -16,7 +16,7 @@ from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.reading import Reading
 from atomic_manifest.rerun import RunResult, delete, overwrite_where, run
-from atomic_manifest.staging import WriteRequest, checked_txn, stage, write_request
+from atomic_manifest.staging import WriteRequest, checked_info, checked_txn, stage, write_request
 from atomic_manifest.transaction import Partitions, Transaction, check_scope
 
 SchemaMode: TypeAlias = Literal["merge"]
@@ -227,7 +227,9 @@ class Writing(Reading):
             CommitConflict: At the end of the block: a concurrent commit changed what was read.
             CommitError: At the end of the block, as for `append`.
         """
-        return Transaction(self._handle, txn=checked_txn(txn), commit_info=commit_info)
+        return Transaction(
+            self._handle, txn=checked_txn(txn), commit_info=checked_info(commit_info)
+        )
 
     def run(
         self,
@@ -257,7 +259,11 @@ class Writing(Reading):
             Exception: What `body` raises; nothing of it is committed.
         """
         return run(
-            self._handle, body, attempts=attempts, txn=checked_txn(txn), commit_info=commit_info
+            self._handle,
+            body,
+            attempts=attempts,
+            txn=checked_txn(txn),
+            commit_info=checked_info(commit_info),
         )
 
     def _reader(

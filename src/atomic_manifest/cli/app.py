@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from atomic_manifest.cli.demo.command import DemoOptions, run_demo
 from atomic_manifest.cli.probe import run_probe
@@ -66,7 +67,7 @@ def demo(
     try:
         verified = run_demo(options, console, SYSTEM)
     except AtomicManifestError as error:
-        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        console.print(_words(error), highlight=False)
         raise typer.Exit(_USAGE_ERROR) from None
     if not verified:
         raise typer.Exit(1)
@@ -95,10 +96,15 @@ def probe(
             url, options, rounds=rounds, as_json=as_json, console=Console(), env=SYSTEM
         )
     except AtomicManifestError as error:
-        Console(stderr=True).print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        Console(stderr=True).print(_words(error), highlight=False)
         raise typer.Exit(_USAGE_ERROR) from None
     if not safe:
         raise typer.Exit(1)
+
+
+def _words(error: AtomicManifestError) -> str:
+    """What went wrong, as markup in which brackets of its own words are none."""
+    return f"[red]{type(error).__name__}[/]: {escape(str(error))}"
 
 
 def _pair(text: str) -> tuple[str, str]:

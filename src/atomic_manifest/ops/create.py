@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from atomic_manifest.commit.intent import NO_TABLE, Intent
+from atomic_manifest.errors import DataError
 from atomic_manifest.log.actions import Metadata
 from atomic_manifest.log.metadata.features import required_protocol
+from atomic_manifest.log.metadata.retention import deleted_file_retention_ms, log_retention_ms
 from atomic_manifest.log.metadata.schema import check_partition_columns, to_arrow, to_delta
 from atomic_manifest.ops.staged import Staged
 
@@ -36,7 +38,12 @@ class TableSpec:
 
         Raises:
             InvalidSchema: A type Delta lacks, duplicate names, or unusable partition columns.
+            DataError: A property, the name or the description is not text, or a property that every
+                writer reads has a value that it cannot have.
         """
+        _check_texts(self)
+        deleted_file_retention_ms(self.configuration)
+        log_retention_ms(self.configuration)
         schema_string = to_delta(self.schema)
         check_partition_columns(to_arrow(schema_string), self.partition_by)
         return Metadata(
@@ -50,6 +57,23 @@ class TableSpec:
         )
 
 
+def _check_texts(spec: TableSpec) -> None:
+    """Refuse what would be in the log as something else than text: no reader takes such a log."""
+    if not isinstance(spec.configuration, Mapping):
+        raise DataError(f"configuration maps names to texts, got {spec.configuration!r}")
+    for name, value in spec.configuration.items():
+        if not _is_text(name) or not _is_text(value):
+            raise DataError(f"a table property is text named by text, got {name!r}: {value!r}")
+    for what, words in (("name", spec.name), ("description", spec.description)):
+        if words is not None and not _is_text(words):
+            raise DataError(f"the {what} of a table is text, got {words!r}")
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is a string that UTF-8 has, as it does not half of a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def create_intent(spec: TableSpec, staged: Staged, table_id: str) -> Intent:
     """The intent of version 0.
 
@@ -59,7 +83,7 @@ def create_intent(spec: TableSpec, staged: Staged, table_id: str) -> Intent:
         table_id: A fresh GUID.
 
     Raises:
-        InvalidSchema: See `TableSpec.metadata`.
+        InvalidSchema, DataError: See `TableSpec.metadata`.
         UnsupportedTableFeature: A property asks for a feature that is not written here.
     """
     metadata = spec.metadata(table_id, staged.unix_ms)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
@@ -116,7 +117,7 @@ def _report(
 ) -> None:
     for log in logs:
         if log.error:
-            console.print("[red]a writer failed:[/]", log.error, highlight=False)
+            console.print("[red]a writer failed:[/]", escape(log.error), highlight=False)
     grid = Grid("check", "holds", "seen")
     for check in checks:
         grid.add_row(check.name, "[green]yes[/]" if check.holds else "[red]NO[/]", check.seen)
@@ -128,4 +129,4 @@ def _report(
         f"{sum(log.retries for log in logs)} retries, {sum(log.kills for log in logs)} kills, "
         f"{repeats} commits found done by a killed writer"
     )
-    console.print(f"The table: {url}", soft_wrap=True, highlight=False)
+    console.print(f"The table: {url}", soft_wrap=True, highlight=False, markup=False)

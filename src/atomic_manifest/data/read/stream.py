@@ -5,6 +5,8 @@ small files whole, of large ones a row group each.
 
 Invariants: pieces come in the log's order and are given in it; at most `_AHEAD` of them are in memory
 besides the one at hand, and no more files are open. A reader that is given up leaves no thread behind.
+A file whose statistics Arrow cannot hold against the filter, as of texts that delta-rs wrote as views,
+is read whole and filtered after.
 
 Error semantics: as `reader.to_dataset`.
 """
@@ -63,10 +65,15 @@ def _batches(
     parts: Parts, columns: list[str] | None, filter: pc.Expression | None, batch_size: int
 ) -> Iterator[pa.RecordBatch]:
     def read(piece: ds.Fragment) -> list[pa.RecordBatch]:
-        found = piece.to_batches(
-            schema=parts.schema, columns=columns, filter=filter, batch_size=batch_size
-        )
-        return list(found)
+        try:
+            found = piece.to_batches(
+                schema=parts.schema, columns=columns, filter=filter, batch_size=batch_size
+            )
+            return list(found)
+        except pa.ArrowNotImplementedError:
+            if filter is None:
+                raise
+        return list(_filtered_after(piece, parts, columns, filter, batch_size))
 
     for batches in ahead(read, _pieces(parts, filter), _AHEAD):
         yield from batches
@@ -78,4 +85,30 @@ def _pieces(parts: Parts, filter: pc.Expression | None) -> Iterator[ds.Fragment]
         if parts.sizes[fragment.path] <= _WHOLE_BYTES:
             yield fragment
         else:
-            yield from fragment.split_by_row_group(filter, parts.schema)
+            yield from _row_groups(fragment, filter, parts.schema)
+
+
+def _row_groups(
+    fragment: ds.ParquetFileFragment, filter: pc.Expression | None, schema: pa.Schema
+) -> Sequence[ds.Fragment]:
+    try:
+        groups: Sequence[ds.Fragment] = fragment.split_by_row_group(filter, schema)
+    except pa.ArrowNotImplementedError:
+        groups = fragment.split_by_row_group()
+    return groups
+
+
+def _filtered_after(
+    piece: ds.Fragment,
+    parts: Parts,
+    columns: list[str] | None,
+    filter: pc.Expression,
+    batch_size: int,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a piece, filtered as rows of the table."""
+    needed = parts.needed(columns, filter)
+    schema = pa.schema([parts.schema.field(name) for name in needed])
+    for batch in piece.to_batches(schema=parts.schema, columns=needed, batch_size=batch_size):
+        yield from ds.Scanner.from_batches(
+            [batch], schema=schema, columns=columns, filter=filter
+        ).to_batches()

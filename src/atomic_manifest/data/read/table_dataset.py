@@ -65,7 +65,7 @@ class Parts:
         if filter is not None:
             guarantees = [file.guarantee for file in files]
             files = [files[number] for number in possible(guarantees, self.schema, filter)]
-        needed = self._needed(columns, filter)
+        needed = self.needed(columns, filter)
         schema = pa.schema([self.schema.field(name) for name in needed])
         for _, batch in self.reader.read(files, needed):
             for start in range(0, batch.num_rows, batch_size):
@@ -74,7 +74,7 @@ class Parts:
                     [batch.slice(start, batch_size)], schema=schema, columns=columns, filter=filter
                 ).to_batches()
 
-    def _needed(
+    def needed(
         self, columns: Sequence[str] | Mapping[str, pc.Expression] | None, filter: Any
     ) -> list[str]:
         """The top-level columns to read; at least one, for a batch without any has no length."""

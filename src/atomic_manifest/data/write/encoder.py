@@ -68,7 +68,8 @@ class RowGroupEncoder:
 
     def encode(self, rows: pa.Table) -> Encoded:
         """Encode rows as one row group, or as several of the largest size; no rows as none."""
-        out = pa.BufferOutputStream()
+        # The system's pool moves pages to let a buffer grow; others copy it, and keep what they had.
+        out = pa.BufferOutputStream(pa.system_memory_pool())
         collected: list[pq.FileMetaData] = []
         arguments = self._options.writer_arguments()
         if self._chooses:

@@ -7,6 +7,7 @@ Error semantics: what work on any file raised comes out of a later call. `discar
 files in the store, or says so.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +24,10 @@ from atomic_manifest.log.metadata import partition
 from atomic_manifest.log.stats.footer import from_footer
 from atomic_manifest.store.object_store import ObjectStore
 
-_NO_ROWS = Rows((), 0, 0)
+_NO_ROWS = Rows([], 0, 0)
+
+_FEW = 16
+"""Row groups of a file that may be on their way when its size is asked for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +40,9 @@ class StagedFile:
         num_rows: Given to it so far.
         written: What was written, once it is finished.
         stats: Of its rows, as `add` actions have them; None until then.
-        given: The jobs of its row groups, and the bytes that the rows of each took.
+        groups: Row groups given to it so far.
+        nbytes: What the rows of those took.
+        last: The job of the last of them.
     """
 
     values: Values
@@ -44,18 +50,31 @@ class StagedFile:
     num_rows: int = 0
     written: WrittenFile | None = None
     stats: str | None = None
-    given: list[tuple[Job, int]] = field(default_factory=list, repr=False)
+    groups: int = 0
+    nbytes: int = 0
+    last: Job | None = field(default=None, repr=False)
+    _given: deque[tuple[Job, int]] = field(default_factory=deque, repr=False)
+    _encoded: int = 0
+    _later: int = 0
+
+    def give(self, job: Job, nbytes: int) -> None:
+        """Note the job of a further row group, and the bytes that its rows took."""
+        self.last = job
+        self.groups += 1
+        self.nbytes += nbytes
+        self._later += nbytes
+        self._given.append((job, nbytes))
 
     def estimate(self, in_flight: int) -> float:
         """About how many bytes it has become: by those of its row groups that are not among the last,
-        of so many bytes, which may still be on their way. It waits for them, or the first."""
-        total = later = sum(nbytes for _, nbytes in self.given)
-        known = encoded = 0
-        for job, nbytes in self.given:
-            if known and later <= in_flight:
-                break
-            known, encoded, later = known + nbytes, encoded + job.result(), later - nbytes
-        return encoded * total / max(1, known)
+        a few of so many bytes, which may still be on their way. It waits for them, or the first."""
+        while self._given and (
+            len(self._given) == self.groups or self._later > in_flight or len(self._given) >= _FEW
+        ):
+            job, nbytes = self._given.popleft()
+            self._encoded += job.result()
+            self._later -= nbytes
+        return self._encoded * self.nbytes / max(1, self.nbytes - self._later)
 
 
 class FileSet:
@@ -125,9 +144,10 @@ class FileSet:
     def is_full(self, file: StagedFile) -> bool:
         """Whether a file has about the size it shall have, or as many row groups as it may have."""
         target = self._options.target_file_size
-        if len(file.given) == joining.MOST:
+        if file.groups == joining.MOST:
             return True
-        if target is None or sum(nbytes for _, nbytes in file.given) < target:
+        # Many small row groups may take more bytes than their rows did.
+        if target is None or (file.nbytes < target and file.groups < _FEW):
             return False
         return file.estimate(self._in_flight) >= target
 
@@ -135,7 +155,7 @@ class FileSet:
         """Have a row group encoded."""
         before = self._last(file, rows)
         job = self._workers.submit(lambda: self._write(file, rows, before), rows.nbytes)
-        file.given.append((job, rows.nbytes))
+        file.give(job, rows.nbytes)
 
     def close(self, file: StagedFile, rows: Rows = _NO_ROWS) -> None:
         """Have a file finished, with the last of its rows."""
@@ -163,7 +183,7 @@ class FileSet:
     def _last(self, file: StagedFile, rows: Rows) -> Job | None:
         """The job of the file's last row group, now that it gets more rows."""
         file.num_rows += rows.num_rows
-        return file.given[-1][0] if file.given else None
+        return file.last
 
     def _write(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
         encoded = None

@@ -63,6 +63,23 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ending:
+    """What is left of row groups whose data is written, as long as no others follow.
+
+    Attributes:
+        data: Its bytes: a copy, since a file may wait long for more rows, and there are many files.
+        start: Where in the file it starts.
+        footer: Where in the file the footer starts.
+        metadata: Arrow's reading of the footer.
+    """
+
+    data: bytes
+    start: int
+    footer: int
+    metadata: pq.FileMetaData
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """What is left of row groups whose data is written: their footer, and where everything was.
 
@@ -117,25 +134,25 @@ class Joined:
     def __init__(self, write: Callable[[Data], object]) -> None:
         self.size = 0
         self._write = write
-        self._only: Encoded | None = None
+        self._only: _Ending | None = None
         self._parts: list[_Part] = []
 
     def add(self, encoded: Encoded) -> None:
         """Write the data of further row groups."""
         if self._only is None and not self._parts:
-            self._only = encoded
+            self._only = _ending(encoded)
             self._put(encoded.file[: encoded.data_end])
             return
         if self._only is not None:
             self._parts.append(_part(self._only, 0))
             self._only = None
-        self._parts.append(_part(encoded, self.size - len(_MAGIC)))
+        self._parts.append(_part(_ending(encoded), self.size - len(_MAGIC)))
         self._put(encoded.file[len(_MAGIC) : encoded.data_end])
 
     def finish(self) -> pq.FileMetaData:
         """Write the rest of the file, once there was an `add`; returns Arrow's reading of the footer."""
         if (only := self._only) is not None:
-            self._put(only.file[only.data_end :])
+            self._put(only.data)
             return only.metadata
         footer = self._footer(self._put_indexes())
         ending = footer + len(footer).to_bytes(_LENGTH, "little") + _MAGIC
@@ -178,14 +195,20 @@ class Joined:
         )
 
 
-def _part(given: Encoded, moved: int) -> _Part:
-    footer = bytes(given.file[given.footer : -len(_MAGIC) - _LENGTH])
+def _ending(given: Encoded) -> _Ending:
+    data = bytes(given.file[given.data_end :])
+    return _Ending(data, given.data_end, given.footer, given.metadata)
+
+
+def _part(given: _Ending, moved: int) -> _Part:
+    footer = given.data[given.footer - given.start : -len(_MAGIC) - _LENGTH]
     num_rows, header, groups, listed, integers = _parsed(footer)
     # No lengths: of a bloom filter, older footers tell none.
     starts = sorted(each.value for each in integers if each.name in _INDEXES)
     ends = [*starts[1:], given.footer]
     indexes = {
-        start: bytes(given.file[start:end]) for start, end in zip(starts, ends, strict=False)
+        start: given.data[start - given.start : end - given.start]
+        for start, end in zip(starts, ends, strict=False)
     }
     return _Part(footer, num_rows, header, groups, listed, integers, indexes, moved)
 

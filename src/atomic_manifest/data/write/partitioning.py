@@ -25,6 +25,10 @@ Values: TypeAlias = tuple[str | None, ...]
 _WORTH_THREADS = 4 << 20
 """Bytes."""
 
+_PIECES = 8
+"""Of rows that are copied by threads. However many processors there are: row groups begin where pieces do,
+and a task that is repeated on another machine shall have the same."""
+
 
 def coalesced(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
     """The same rows in tables of about so many bytes, since each split costs by the partition."""
@@ -81,9 +85,8 @@ def _taken(rows: pa.Table, order: pa.Array) -> pa.Table:
     if rows.nbytes < _WORTH_THREADS:
         return rows.take(order)
     rows = rows.combine_chunks()
-    threads = os.cpu_count() or 1
-    size = -(-len(order) // threads)
-    with ThreadPoolExecutor(threads) as pool:
+    size = -(-len(order) // _PIECES)
+    with ThreadPoolExecutor(min(_PIECES, os.cpu_count() or 1)) as pool:
         pieces = (order.slice(start, size) for start in range(0, len(order), size))
         return pa.concat_tables(pool.map(rows.take, pieces))
 

@@ -27,13 +27,14 @@ class Rows:
         nbytes: What they take in memory.
     """
 
-    pieces: Sequence[pa.RecordBatch | Spilled]
+    pieces: list[pa.RecordBatch | Spilled]
     num_rows: int
     nbytes: int
 
     def load(self, schema: pa.Schema) -> pa.Table:
-        """All of them in memory."""
+        """All of them in memory. Once: the pieces are let go of with the result."""
         loaded = [each.load() if isinstance(each, Spilled) else each for each in self.pieces]
+        self.pieces.clear()
         return pa.Table.from_batches(loaded, schema=schema)
 
 
@@ -86,7 +87,12 @@ class RowGroup:
 
     def joined(self) -> pa.RecordBatch:
         """A copy of the rows in memory, of which there is one at least."""
-        return pa.concat_batches(self._in_memory())
+        first, *rest = self._in_memory()
+        columns = [
+            pa.concat_arrays([column, *(each.column(index) for each in rest)])
+            for index, column in enumerate(first.columns)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=first.schema)
 
     def compact(self) -> None:
         """Hold about no memory but that of the rows themselves: slices hold what they were cut from."""

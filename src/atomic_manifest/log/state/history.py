@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from atomic_manifest.errors import CorruptLog, TableNotFound, VersionNotFound
+from atomic_manifest.errors import CorruptLog, DataError, TableNotFound, VersionNotFound
 from atomic_manifest.log.actions import Metadata
 from atomic_manifest.log.entry import LOG_FOLDER, CommitRecord, Entry, entry_path
 from atomic_manifest.log.folder.entries import READERS, read_entries
@@ -55,9 +55,13 @@ def history(store: ObjectStore, *, limit: int | None = None) -> Iterator[History
         limit: At most so many.
 
     Raises:
+        DataError: `limit` is no number of versions.
         TableNotFound: There is no log.
         CorruptLog: An entry cannot be decoded.
     """
+    given: object = limit
+    if given is not None and (not isinstance(given, int) or given < 0):
+        raise DataError(f"limit is a number of versions from 0 on, got {limit!r}")
     times = _times(store)
     newest_first = list(reversed(times))[:limit]
     for start in range(0, len(newest_first), READERS):
@@ -93,11 +97,25 @@ def version_number(store: ObjectStore, version: int | datetime | None) -> int | 
     """The version that is meant by one, or by a time (a naive one is local time); None for the latest.
 
     Raises:
+        DataError: It is neither.
         VersionNotFound: See `version_at`.
     """
     if isinstance(version, datetime):
-        return version_at(store, int(version.timestamp() * 1000))
+        return version_at(store, _milliseconds(version))
+    given: object = version
+    if given is not None and (not isinstance(given, int) or isinstance(given, bool)):
+        raise DataError(f"version is a number or a datetime, got {version!r}")
     return version
+
+
+def _milliseconds(moment: datetime) -> int:
+    try:
+        return int(moment.timestamp() * 1000)
+    except (OverflowError, ValueError) as error:
+        raise VersionNotFound(
+            f"{moment.isoformat()} of local time is before the first commit of any log",
+            version=None,
+        ) from error
 
 
 def version_at(store: ObjectStore, timestamp_ms: int) -> int:
