@@ -196,7 +196,9 @@ def test_bytes_are_told_while_a_file_is_written(table):
     told = []
     callback.bytes.hooks["told"] = lambda size, value: told.append(value)
     batches = DATA.to_batches(max_chunksize=100)
-    table.append(batches, options=am.WriteOptions(max_rows_per_group=100), callback=callback)
+    # So small a buffer lets no row group be encoded before the one before it is written.
+    options = am.WriteOptions(max_rows_per_group=100, buffer_size=1)
+    table.append(batches, options=options, callback=callback)
     assert len(data_files(table.url)) == 1
     assert len(told) > 2
     assert told == sorted(told)
