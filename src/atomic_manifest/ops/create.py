@@ -71,7 +71,13 @@ def _check_texts(spec: TableSpec) -> None:
 
 def _is_text(value: object) -> bool:
     """Whether a value is a string that UTF-8 has, as it does not half of a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def create_intent(spec: TableSpec, staged: Staged, table_id: str) -> Intent:

@@ -131,12 +131,15 @@ def _takes_nan(predicate: Predicate, terms: Terms, *, negated: bool) -> bool:
             return _takes_nan(child, terms, negated=not negated)
         case And(children) | Or(children):
             return any(_takes_nan(child, terms, negated=negated) for child in children)
-        case Comparison(name, op):
-            wanted = (op == "!=") is not negated
-            return wanted and pa.types.is_floating(terms.column(name).type)
-        case In(name):
-            return negated and pa.types.is_floating(terms.column(name).type)
+        case Comparison(name) | In(name):
+            return _nan_passes(predicate, terms.column(name), negated=negated)
     return False
+
+
+def _nan_passes(term: Comparison | In, column: Column, *, negated: bool) -> bool:
+    """Whether a term holds for NaN, which differs from everything, in a column that may have it."""
+    differs = isinstance(term, Comparison) and term.op == "!="
+    return differs is not negated and pa.types.is_floating(column.type)
 
 
 def _from_tuples(filter: Any, terms: Terms) -> Predicate:
@@ -213,9 +216,11 @@ def _expression(predicate: Predicate, terms: Terms, *, negated: bool) -> pc.Expr
             column = terms.column(name)
             found = _FUNCTIONS[op](_field(column), _array((value,), column, name)[0])
             found = ~found if negated else found
-            return _or_nan(found, column) if (op == "!=") is not negated else found
+            return _with_nan(found, predicate, column, negated=negated)
         case In(name, values):
-            return _membership(terms.column(name), name, values, negated=negated)
+            column = terms.column(name)
+            found = _membership(column, name, values, negated=negated)
+            return _with_nan(found, predicate, column, negated=negated)
 
 
 def _membership(
@@ -225,13 +230,15 @@ def _membership(
     if 0.0 in values and pa.types.is_floating(column.type):
         values = (*values, 0.0, -0.0)  # which Arrow's hashes tell apart
     found = field.isin(_array(values, column, name))
-    return _or_nan(~found & field.is_valid(), column) if negated else found
+    return ~found & field.is_valid() if negated else found
 
 
-def _or_nan(expression: pc.Expression, column: Column) -> pc.Expression:
-    """See the module: NaN, which matches, asked for by name."""
-    is_float = pa.types.is_floating(column.type)
-    return expression | pc.is_nan(_field(column)) if is_float else expression
+def _with_nan(
+    expression: pc.Expression, term: Comparison | In, column: Column, *, negated: bool
+) -> pc.Expression:
+    """See the module: NaN, where it matches, asked for by name."""
+    passes = _nan_passes(term, column, negated=negated)
+    return expression | pc.is_nan(_field(column)) if passes else expression
 
 
 def _field(column: Column) -> pc.Expression:

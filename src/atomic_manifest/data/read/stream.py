@@ -73,7 +73,9 @@ def _batches(
         except pa.ArrowNotImplementedError:
             if filter is None:
                 raise
-        return list(_filtered_after(piece, parts, columns, filter, batch_size))
+        needed = parts.needed(columns, filter)
+        rows = piece.to_batches(schema=parts.schema, columns=needed, batch_size=batch_size)
+        return list(parts.asked(rows, columns, filter))
 
     for batches in ahead(read, _pieces(parts, filter), _AHEAD):
         yield from batches
@@ -96,19 +98,3 @@ def _row_groups(
     except pa.ArrowNotImplementedError:
         groups = fragment.split_by_row_group()
     return groups
-
-
-def _filtered_after(
-    piece: ds.Fragment,
-    parts: Parts,
-    columns: list[str] | None,
-    filter: pc.Expression,
-    batch_size: int,
-) -> Iterator[pa.RecordBatch]:
-    """The rows of a piece, filtered as rows of the table."""
-    needed = parts.needed(columns, filter)
-    schema = pa.schema([parts.schema.field(name) for name in needed])
-    for batch in piece.to_batches(schema=parts.schema, columns=needed, batch_size=batch_size):
-        yield from ds.Scanner.from_batches(
-            [batch], schema=schema, columns=columns, filter=filter
-        ).to_batches()

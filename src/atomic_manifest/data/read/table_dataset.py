@@ -6,7 +6,7 @@ Whatever looks behind it for files to read on its own (`get_fragments`, `sort_by
 single file that cannot be opened: it gets an error that says so, never rows that are deleted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NoReturn, Self
@@ -65,14 +65,27 @@ class Parts:
         if filter is not None:
             guarantees = [file.guarantee for file in files]
             files = [files[number] for number in possible(guarantees, self.schema, filter)]
+        pieces = (
+            batch.slice(start, batch_size)
+            for _, batch in self.reader.read(files, self.needed(columns, filter))
+            for start in range(0, batch.num_rows, batch_size)
+        )
+        yield from self.asked(pieces, columns, filter)
+
+    def asked(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        columns: Sequence[str] | Mapping[str, pc.Expression] | None,
+        filter: pc.Expression | None,
+    ) -> Iterator[pa.RecordBatch]:
+        """What was asked for, of batches that have the `needed` columns."""
         needed = self.needed(columns, filter)
         schema = pa.schema([self.schema.field(name) for name in needed])
-        for _, batch in self.reader.read(files, needed):
-            for start in range(0, batch.num_rows, batch_size):
-                # A scanner a batch: one over all of them would run far ahead of its reader.
-                yield from ds.Scanner.from_batches(
-                    [batch.slice(start, batch_size)], schema=schema, columns=columns, filter=filter
-                ).to_batches()
+        for batch in batches:
+            # A scanner a batch: one over all of them would run far ahead of its reader.
+            yield from ds.Scanner.from_batches(
+                [batch], schema=schema, columns=columns, filter=filter
+            ).to_batches()
 
     def needed(
         self, columns: Sequence[str] | Mapping[str, pc.Expression] | None, filter: Any
