@@ -12,6 +12,7 @@ from atomic_manifest.data.write import joining
 from atomic_manifest.data.write.file_set import FileSet
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.writer import StagedFiles, write_files
+from atomic_manifest.store.batch import batched
 from atomic_manifest.store.driver import DriverUpload
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
@@ -53,7 +54,7 @@ class WaitingDriver(MemoryDriver):
 
 def file_set(driver: MemoryDriver, **options: Any) -> FileSet:
     chosen = WriteOptions(part_size=1, **options)
-    return FileSet(ObjectStore(driver), SCHEMA, (), lambda n: f"{n}.parquet", chosen)
+    return FileSet(batched(ObjectStore(driver)), SCHEMA, (), lambda n: f"{n}.parquet", chosen)
 
 
 def test_a_row_group_is_encoded_while_the_one_before_it_is_uploaded() -> None:

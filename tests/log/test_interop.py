@@ -22,7 +22,7 @@ from atomic_manifest.log.metadata.schema import to_delta
 from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.path import encode as encode_path
 from atomic_manifest.log.state.snapshot import load, refresh
-from atomic_manifest.log.stats.footer import from_footer
+from atomic_manifest.log.stats.footer import FooterStatistics
 from atomic_manifest.store.open import open_store
 
 pytestmark = pytest.mark.interop
@@ -127,7 +127,7 @@ def ours(tmp_path):
                 size=file.stat().st_size,
                 modification_time=0,
                 data_change=True,
-                stats=from_footer(footer, schema),
+                stats=FooterStatistics(schema).text(footer),
             )
         )
     metadata = Metadata(

@@ -5,7 +5,8 @@ Invariants:
 * Nothing half-written is ever visible: bytes go to a hidden temporary file, are forced to disk, and
   only then get their name, by `link` (create-if-absent: the kernel lets exactly one caller win) or by
   `rename`. A write that returned `Written` survives a crash of the machine: file and folder are
-  both synced. (Through `deferring`, folders are synced once, at the end.)
+  both synced. (Through `deferring`, both are once, at the end; only a conditional write's bytes are
+  at once.)
 * Whatever replaces or removes a file holds the lock of its folder, so `IfMatch` is atomic against
   every other writer that goes through this driver, in any process. Creation needs no lock.
 * An ETag is made of inode, modification time in nanoseconds, and size. It is opaque. Every write
@@ -20,6 +21,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -44,20 +46,20 @@ from atomic_manifest.store.driver import (
 from atomic_manifest.store.keys import check_range, check_start, folder
 from atomic_manifest.store.local_files import (
     OWN_NAMES,
-    FolderSyncs,
     locked,
     make_folder,
-    sync_folder,
     temporary_name,
 )
+from atomic_manifest.store.local_syncs import AtOnce, Syncs, Together
 from atomic_manifest.store.local_writes import (
     LocalUpload,
     etag_of,
-    force,
     give_name,
     meta_of,
     reported,
+    sealed,
     tag_of,
+    write_all,
 )
 
 
@@ -74,7 +76,7 @@ class LocalDriver:
     def __init__(self, root: str | os.PathLike[str], *, env: Env = SYSTEM) -> None:
         self._root = Path(root).absolute()
         self._env = env
-        self._sync: Callable[[Path], None] = sync_folder
+        self._syncs: Syncs = AtOnce()
 
     @property
     def url(self) -> str:
@@ -85,13 +87,16 @@ class LocalDriver:
         return f"LocalDriver({str(self._root)!r})"
 
     def deferring(self) -> tuple[Self, Callable[[], None]]:
-        """See `store.batch`: a driver whose names are durable once the function has returned."""
-        deferred, syncs = copy(self), FolderSyncs(self._root)
-        deferred._sync = syncs.later  # noqa: SLF001 - it is another of this class
+        """See `store.batch`. Conditional writes are forced to disk at once even so."""
+        deferred, syncs = copy(self), Together(self._root)
+        deferred._syncs = syncs  # noqa: SLF001 - it is another of this class
 
         def settle() -> None:
-            with reported(""):
-                syncs.now()
+            try:
+                syncs.settle()
+            except OSError as error:
+                with reported(os.path.relpath(error.filename, self._root), writing=True):
+                    raise
 
         return deferred, settle
 
@@ -145,9 +150,9 @@ class LocalDriver:
             temporary, opened = self._temporary(file)
             try:
                 with opened:
-                    opened.write(data)
-                    force(opened, self._env)
-                return give_name(path, file, temporary, when, self._sync)
+                    write_all(opened, data)
+                    written = sealed(opened, file, when, self._env, self._syncs)
+                return give_name(path, file, temporary, written, when, self._syncs)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -165,7 +170,7 @@ class LocalDriver:
         file = self._file(path)
         with reported(path, writing=True):
             temporary, opened = self._temporary(file)
-        return LocalUpload(self._env, path, file, temporary, opened, when, self._sync)
+        return LocalUpload(self._env, path, file, temporary, opened, when, self._syncs)
 
     def copy(
         self,
@@ -191,8 +196,8 @@ class LocalDriver:
             try:
                 with opened:
                     shutil.copyfileobj(original, opened)
-                    force(opened, self._env)
-                return give_name(path, file, temporary, when, self._sync)
+                    written = sealed(opened, file, when, self._env, self._syncs)
+                return give_name(path, file, temporary, written, when, self._syncs)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -211,7 +216,8 @@ class LocalDriver:
                 if when is not None and not when.satisfied_by(current):
                     return Refused(current)
                 file.unlink(missing_ok=True)
-            self._sync(file.parent)
+            self._syncs.forget(file)
+            self._syncs.names(file.parent)
         return Deleted()
 
     def delete_many(self, paths: Iterable[str]) -> None:
@@ -232,10 +238,14 @@ class LocalDriver:
             raise InvalidPath(f"not a path that Windows can hold: {path!r}", path=path)
         return self._root / path
 
-    def _temporary(self, file: Path) -> tuple[Path, BinaryIO]:
-        make_folder(file.parent, self._sync)
+    def _temporary(self, file: Path) -> tuple[Path, FileIO]:
+        """A new hidden file in the folder of a file, which is made if need be."""
         temporary = file.with_name(temporary_name(self._env.new_id()))
-        return temporary, temporary.open("xb")
+        try:
+            return temporary, FileIO(temporary, "x")
+        except FileNotFoundError:
+            make_folder(file.parent, self._syncs)
+            return temporary, FileIO(temporary, "x")
 
 
 def _read(opened: BinaryIO, size: int) -> bytes:

@@ -1,28 +1,24 @@
-"""What the local driver needs of a file system: durable folders, a folder's lock, temporary names.
+"""What the local driver needs of a file system: folders, a folder's lock, temporary names.
 
 * A folder's lock is advisory and held on the folder itself (`flock`), so that it leaves nothing
   behind, ends with the process that holds it, and excludes threads as well as processes. Where
   there is no `fcntl`, a hidden file in the folder is locked instead.
-* Windows cannot open a folder, so there it is a hidden file that is locked, byte 0 of it, and the names
-  of files are left to the journal of NTFS. A file that a reader holds open cannot be replaced or deleted
-  there: that raises `StorePermissionDenied`, and nothing is changed.
+* Windows cannot open a folder, so there it is a hidden file that is locked, byte 0 of it. A file that a
+  reader holds open cannot be replaced or deleted there: that raises `StorePermissionDenied`, and nothing
+  is changed.
 * Names that start with `.atomic-manifest-` are the driver's own: never listed, never a user's path.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from atomic_manifest.store.local_syncs import Syncs
+
 OWN_NAMES = ".atomic-manifest-"
 """How the names of the driver's temporary and lock files start."""
-
-
-_SYNCS = 8
-"""Folders that are synced at the same time."""
-
-_FEW = 4
 
 
 def temporary_name(id: str) -> str:
@@ -30,71 +26,18 @@ def temporary_name(id: str) -> str:
     return f"{OWN_NAMES}{id}.tmp"
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    if sys.platform == "win32":
-        return  # Windows cannot open a folder, and journals names itself.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def make_folder(folder: Path, sync: Callable[[Path], None] = sync_folder) -> None:
+def make_folder(folder: Path, syncs: Syncs) -> None:
     """Create a folder with its parents, and make the names of all that were missing durable."""
-    if folder.is_dir():
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
         return
-    make_folder(folder.parent, sync)
-    folder.mkdir(exist_ok=True)
-    sync(folder.parent)
-
-
-class FolderSyncs:
-    """Folders whose names are to be made durable later, each once. Safe to share between threads.
-
-    Args:
-        root: With a folder below it go all folders between the two: another writer may have created
-            them, and not yet made their names durable.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._folders: set[Path] = set()
-
-    def later(self, folder: Path) -> None:
-        """Remember a folder."""
-        self._folders.add(folder)
-
-    def now(self) -> None:
-        """Make the names in all of them durable, several at the same time."""
-        later, self._folders = self._folders, set()
-        folders = set[Path]()
-        for folder in later:
-            # Those above a folder that is in the set are in it, too.
-            while folder not in folders:
-                folders.add(folder)
-                if len(folder.parts) <= len(self._root.parts):
-                    break
-                folder = folder.parent  # noqa: PLW2901 - on the way up
-        if len(folders) < _FEW:
-            for folder in folders:
-                sync_folder(folder)
-            return
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loads logging
-
-        with ThreadPoolExecutor(_SYNCS) as pool:
-            list(pool.map(sync_folder, folders))
-
-
-def start_writing(handle: int, start: int, size: int) -> None:
-    """Let the system begin to write bytes of an open file to disk, and do not wait for it.
-
-    What is left for the `fsync` at the end of a large file is then little. On Linux this advice does so
-    for bytes that are not yet written; it drops none of them from memory.
-    """
-    if sys.platform == "linux":
-        os.posix_fadvise(handle, start, size, os.POSIX_FADV_DONTNEED)
+    except FileNotFoundError:
+        make_folder(folder.parent, syncs)
+        folder.mkdir(exist_ok=True)
+    syncs.names(folder.parent)
 
 
 if sys.platform == "win32":

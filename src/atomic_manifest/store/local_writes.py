@@ -5,11 +5,11 @@ Error semantics: see `store.local`.
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from atomic_manifest.env import Env
 from atomic_manifest.errors import (
@@ -20,7 +20,8 @@ from atomic_manifest.errors import (
 )
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import Data, ObjectMeta, Refused, WriteOutcome, Written
-from atomic_manifest.store.local_files import locked, start_writing
+from atomic_manifest.store.local_files import locked
+from atomic_manifest.store.local_syncs import Syncs, start_writing
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -35,7 +36,7 @@ class LocalUpload:
         temporary: The temporary file, in the folder of `file`.
         opened: The temporary file opened for writing.
         when: Asked when it is finished.
-        sync: Makes the names in a folder durable.
+        syncs: Makes it durable.
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class LocalUpload:
         path: str,
         file: Path,
         temporary: Path,
-        opened: BinaryIO,
+        opened: FileIO,
         when: Condition | None,
-        sync: Callable[[Path], None],
+        syncs: Syncs,
     ) -> None:
         self._env = env
         self._path = path
@@ -54,21 +55,24 @@ class LocalUpload:
         self._temporary = temporary
         self._opened = opened
         self._when = when
-        self._sync = sync
+        self._syncs = syncs
+        self._size = 0
 
     def write(self, data: Data) -> None:
         """See `DriverUpload.write`."""
         with reported(self._path, writing=True):
-            start, size = self._opened.tell(), self._opened.write(data)
-            self._opened.flush()
-            start_writing(self._opened.fileno(), start, size)
+            size = write_all(self._opened, data)
+            start_writing(self._opened.fileno(), self._size, size)
+            self._size += size
 
     def finish(self) -> WriteOutcome:
         """See `DriverUpload.finish`."""
         with reported(self._path, writing=True):
             with self._opened:
-                force(self._opened, self._env)
-            outcome = give_name(self._path, self._file, self._temporary, self._when, self._sync)
+                written = sealed(self._opened, self._file, self._when, self._env, self._syncs)
+            outcome = give_name(
+                self._path, self._file, self._temporary, written, self._when, self._syncs
+            )
             self._temporary.unlink(missing_ok=True)
         return outcome
 
@@ -79,32 +83,65 @@ class LocalUpload:
             self._temporary.unlink(missing_ok=True)
 
 
-def force(opened: BinaryIO, env: Env) -> None:
-    """Give a written file its time, and force it to disk."""
-    opened.flush()
+def write_all(opened: FileIO, data: Data) -> int:
+    """Write bytes to an unbuffered file, which may take them piece by piece; returns how many."""
+    view = memoryview(data).cast("B")
+    done = 0
+    while done < len(view):
+        done += opened.write(view[done:]) or 0
+    return done
+
+
+def sealed(
+    opened: FileIO, file: Path, when: Condition | None, env: Env, syncs: Syncs
+) -> os.stat_result:
+    """Give a written file its time and make it durable; returns what the system says of it.
+
+    On a condition at once: others may rely on what they find under a name that is created but once.
+    """
     now = int(env.now() * 1e9)
     os.utime(opened.fileno() if os.utime in os.supports_fd else opened.name, ns=(now, now))
-    os.fsync(opened.fileno())
+    if when is None:
+        syncs.data(opened.fileno(), file)
+    else:
+        os.fsync(opened.fileno())
+    return os.fstat(opened.fileno())
 
 
 def give_name(
     path: str,
     file: Path,
     temporary: Path,
+    written: os.stat_result,
     when: Condition | None,
-    sync: Callable[[Path], None],
+    syncs: Syncs,
 ) -> WriteOutcome:
-    """Give a whole file the object's name, if the condition holds, and make that durable."""
-    if isinstance(when, IfAbsent):
-        outcome = _create(path, file, temporary)
-    else:
-        outcome = _replace(path, file, temporary, when)
+    """Give a sealed file the object's name, if the condition holds, and make that durable."""
+    outcome: WriteOutcome
+    match when:
+        case IfAbsent():
+            outcome = _create(path, file, temporary, written)
+        case None:
+            outcome = _create_or_replace(path, file, temporary, written)
+        case _:
+            outcome = _replace(path, file, temporary, when)
     if isinstance(outcome, Written):
-        sync(file.parent)
+        syncs.names(file.parent)
     return outcome
 
 
-def _create(path: str, file: Path, temporary: Path) -> WriteOutcome:
+def _create_or_replace(
+    path: str, file: Path, temporary: Path, written: os.stat_result
+) -> WriteOutcome:
+    """A new name needs no lock."""
+    try:
+        os.link(temporary, file)
+    except OSError:  # it is there, or there are no links
+        return _replace(path, file, temporary, None)
+    return Written(meta_of(path, written))
+
+
+def _create(path: str, file: Path, temporary: Path, written: os.stat_result) -> WriteOutcome:
     try:
         os.link(temporary, file)
     except FileExistsError as error:
@@ -119,7 +156,7 @@ def _create(path: str, file: Path, temporary: Path) -> WriteOutcome:
             f" {file.parent} does not offer ({error.strerror})",
             path=path,
         ) from error
-    return Written(meta_of(path, temporary.stat()))
+    return Written(meta_of(path, written))
 
 
 def _replace(path: str, file: Path, temporary: Path, when: IfMatch | None) -> WriteOutcome:

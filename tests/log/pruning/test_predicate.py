@@ -32,7 +32,7 @@ from atomic_manifest.log.pruning.predicate import (
     must_match,
     to_json,
 )
-from atomic_manifest.log.stats.footer import from_footer
+from atomic_manifest.log.stats.footer import FooterStatistics
 
 NAN = math.nan
 
@@ -591,7 +591,7 @@ def our_facts(table):
     pq.write_table(table.drop_columns(["p"]), sink)
     nan_free = [(name,) for name in ("f", "g") if not any(map(is_nan, table[name].to_pylist()))]
     footer = pq.read_metadata(io.BytesIO(sink.getvalue()))
-    stats = from_footer(footer, table.schema, nan_free=nan_free)
+    stats = FooterStatistics(table.schema).text(footer, nan_free=nan_free)
     value = table["p"][0] if table.num_rows else pa.scalar(None, pa.date32())
     return FileFacts({"p": partition.serialize(value)}, stats, TYPES)
 

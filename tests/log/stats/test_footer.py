@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atomic_manifest.log.stats.footer import from_footer
+from atomic_manifest.log.stats.footer import FooterStatistics
 
 UTC = pa.timestamp("us", "UTC")
 NTZ = pa.timestamp("us")
@@ -23,9 +23,8 @@ def _footer(table, **options):
 
 def _stats(table, *, schema=None, indexed_columns=32, nan_free=(), **options):
     footer = _footer(table, **options)
-    text = from_footer(
-        footer, schema or table.schema, indexed_columns=indexed_columns, nan_free=nan_free
-    )
+    statistics = FooterStatistics(schema or table.schema, indexed_columns)
+    text = statistics.text(footer, nan_free=nan_free)
     return json.loads(text, parse_float=Decimal)
 
 

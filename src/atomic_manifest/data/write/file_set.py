@@ -15,14 +15,15 @@ import pyarrow as pa
 
 from atomic_manifest.data.write import joining
 from atomic_manifest.data.write.encoder import RowGroupEncoder
+from atomic_manifest.data.write.joining import Encoded
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.partitioning import Values
 from atomic_manifest.data.write.row_group import Rows
 from atomic_manifest.data.write.sink import ParquetSink, WrittenFile
 from atomic_manifest.data.write.workers import Job, Workers
 from atomic_manifest.log.metadata import partition
-from atomic_manifest.log.stats.footer import from_footer
-from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.log.stats.footer import FooterStatistics
+from atomic_manifest.store.batch import Batch
 
 _NO_ROWS = Rows([], 0, 0)
 
@@ -81,7 +82,7 @@ class FileSet:
     """Begins, writes and finishes files. To be used by one thread.
 
     Args:
-        store: Rooted at the table.
+        batch: Of a store rooted at the table.
         schema: Of the files.
         partition_by: What files and log call the partition columns.
         name: The file name for a sequence number.
@@ -94,7 +95,7 @@ class FileSet:
 
     def __init__(
         self,
-        store: ObjectStore,
+        batch: Batch,
         schema: pa.Schema,
         partition_by: Sequence[str],
         name: Callable[[int], str],
@@ -103,16 +104,17 @@ class FileSet:
         repeatable: bool = False,
     ) -> None:
         self._repeatable = repeatable
-        self._store = store
+        self._store = batch.store
         self.schema = schema
         self._partition_by = tuple(partition_by)
         self._name = name
         self._options = options
         self._encoder = RowGroupEncoder(schema, options)
+        self._statistics = FooterStatistics(schema, options.indexed_columns)
         self._files: list[StagedFile] = []
         self._size = 0
         self._in_flight = max(1, options.buffer_size // 2)
-        self._workers = Workers(self._in_flight)
+        self._workers = Workers(self._in_flight, waits=batch.waits)
 
     @property
     def size(self) -> int:
@@ -186,28 +188,24 @@ class FileSet:
         return file.last
 
     def _write(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
-        encoded = None
-        if rows.num_rows:
-            with self._workers.processor:
-                encoded = self._encoder.encode(rows.load(self.schema))
+        encoded = self._encoded(rows)
         if before is not None:
             before.result()
-        if encoded is None:
-            return 0
         file.sink.write(encoded)
         return encoded.data_end
 
     def _finish(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
-        size = self._write(file, rows, before)
-        file.written = written = file.sink.close()
+        last = self._encoded(rows) if rows.num_rows else None
+        if before is not None:
+            before.result()
+        file.written = written = file.sink.close(last)
         # Here and not at the end, where no other file would be encoded meanwhile.
-        file.stats = from_footer(
-            written.footer,
-            self.schema,
-            indexed_columns=self._options.indexed_columns,
-            nan_free=written.nan_free,
-        )
-        return size
+        file.stats = self._statistics.text(written.footer, nan_free=written.nan_free)
+        return written.size
+
+    def _encoded(self, rows: Rows) -> Encoded:
+        with self._workers.processor:
+            return self._encoder.encode(rows.load(self.schema))
 
 
 def _try(cleanup: Callable[[], None], error: BaseException) -> None:

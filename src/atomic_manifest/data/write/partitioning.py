@@ -8,9 +8,9 @@ Error semantics: `DataError` naming the column for a value that the log has no t
 string is one: every reader would take it for null.
 """
 
-import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -22,12 +22,14 @@ from atomic_manifest.log.metadata.partition import serialize
 Values: TypeAlias = tuple[str | None, ...]
 """The serialized values of one partition, in the order of the partition columns."""
 
-_WORTH_THREADS = 4 << 20
+Part: TypeAlias = tuple[Values, pa.RecordBatch]
+"""Some rows of a partition."""
+
+_WORTH_A_THREAD = 4 << 20
 """Bytes."""
 
-_PIECES = 8
-"""Of rows that are copied by threads. However many processors there are: row groups begin where pieces do,
-and a task that is repeated on another machine shall have the same."""
+_AHEAD = 2
+"""Tables that are split while another is dealt with."""
 
 
 def coalesced(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
@@ -44,9 +46,33 @@ def coalesced(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table
         yield pa.Table.from_batches(held)
 
 
-def split(
-    rows: pa.Table, columns: Sequence[str], kept: Sequence[str]
-) -> Iterator[tuple[Values, pa.RecordBatch]]:
+def split_ahead(
+    tables: Iterable[pa.Table], columns: Sequence[str], kept: Sequence[str]
+) -> Iterator[tuple[pa.Table, list[Part]]]:
+    """Split tables, see `split`. Threads split the next large ones while one is dealt with.
+
+    Yields:
+        Each table with its parts.
+    """
+    waiting: deque[tuple[pa.Table, Future[list[Part]]]] = deque()
+    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="atomic-manifest-split") as pool:
+        for table in tables:
+            if table.nbytes < _WORTH_A_THREAD and not waiting:
+                yield table, split(table, columns, kept)
+                continue
+            waiting.append((table, pool.submit(split, table, columns, kept)))
+            if len(waiting) > _AHEAD:
+                yield _next(waiting)
+        while waiting:
+            yield _next(waiting)
+
+
+def _next(waiting: deque[tuple[pa.Table, Future[list[Part]]]]) -> tuple[pa.Table, list[Part]]:
+    table, parts = waiting.popleft()
+    return table, parts.result()
+
+
+def split(rows: pa.Table, columns: Sequence[str], kept: Sequence[str]) -> list[Part]:
     """Split rows by the values of `columns`.
 
     Args:
@@ -54,41 +80,34 @@ def split(
         columns: Names of the partition columns, at least one.
         kept: Names of the columns that the parts have.
 
-    Yields:
-        The values of a part and rows of it: slices of one copy, or of `rows` themselves if the rows of
-        each part follow each other already. A part may come in several pieces, one after the other.
+    Returns:
+        The values of each part and rows of it: slices of one copy, or of `rows` themselves if the rows
+        of each part follow each other already. A part may come in several pieces, one after the other.
 
     Raises:
         DataError: A value that cannot be a partition value.
     """
     if not rows.num_rows:
-        return
-    codes = _codes([rows.column(name).combine_chunks() for name in columns])
-    runs = pc.run_end_encode(codes)
-    wanted = rows.select(kept)
-    if len(runs.values) == pc.count_distinct(runs.values).as_py():
-        order = None
-    else:
+        return []
+    codes, count = _codes([rows.column(name).combine_chunks() for name in columns])
+    wanted, order = rows.select(kept), None
+    if _changes(codes) >= count:
         order = pc.array_sort_indices(codes)  # stable: rows keep their order
-        runs = pc.run_end_encode(codes.take(order))
-        wanted = _taken(wanted, order)
-    ends = runs.run_ends.to_pylist()
+        codes = codes.take(order)
+        wanted = wanted.combine_chunks().take(order)
+    ends = pc.run_end_encode(codes).run_ends.to_pylist()
     firsts = pa.array([0, *ends[:-1]], pa.int64())
     keys = rows.select(columns).take(firsts if order is None else order.take(firsts))
-    for values, start, end in zip(_values(keys), firsts.to_pylist(), ends, strict=True):
-        for piece in _slices(wanted, start, end - start):
-            yield values, piece
+    return [
+        (values, piece)
+        for values, start, end in zip(_values(keys), firsts.to_pylist(), ends, strict=True)
+        for piece in _slices(wanted, start, end - start)
+    ]
 
 
-def _taken(rows: pa.Table, order: pa.Array) -> pa.Table:
-    """The rows in another order; a copy. Many rows are copied by several threads, some rows each."""
-    if rows.nbytes < _WORTH_THREADS:
-        return rows.take(order)
-    rows = rows.combine_chunks()
-    size = -(-len(order) // _PIECES)
-    with ThreadPoolExecutor(min(_PIECES, os.cpu_count() or 1)) as pool:
-        pieces = (order.slice(start, size) for start in range(0, len(order), size))
-        return pa.concat_tables(pool.map(rows.take, pieces))
+def _changes(codes: pa.Array) -> int:
+    """How many are unlike the one before."""
+    return pc.sum(pc.not_equal(codes[1:], codes[:-1])).as_py() or 0
 
 
 def _slices(rows: pa.Table, start: int, count: int) -> list[pa.RecordBatch]:
@@ -101,14 +120,15 @@ def _values(keys: pa.Table) -> list[Values]:
     return list(zip(*columns, strict=True))
 
 
-def _codes(columns: Sequence[pa.Array]) -> pa.Array:
-    """One integer a row, equal where all columns are equal, numbered by first appearance."""
+def _codes(columns: Sequence[pa.Array]) -> tuple[pa.Array, int]:
+    """One integer a row, equal where all columns are equal, numbered by first appearance; how many."""
     first, *rest = (pc.dictionary_encode(each, null_encoding="encode") for each in columns)
-    codes = first.indices
+    codes, count = first.indices, len(first.dictionary)
     for encoded in rest:
         wide = pc.multiply(codes.cast(pa.int64()), len(encoded.dictionary))
-        codes = pc.dictionary_encode(pc.add(wide, encoded.indices.cast(pa.int64()))).indices
-    return codes
+        both = pc.dictionary_encode(pc.add(wide, encoded.indices.cast(pa.int64())))
+        codes, count = both.indices, len(both.dictionary)
+    return codes, count
 
 
 def _text(scalar: pa.Scalar, column: str) -> str | None:

@@ -7,6 +7,7 @@ left after `abort`. No request is made for a file before it has a part.
 Error semantics: what the store raises comes through. After any error only `abort` makes sense.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ class ParquetSink:
     ) -> None:
         self.path = path
         self._repeatable = repeatable
+        self._when = IfAbsent() if repeatable else None
         self._store = store
         self._part_size = part_size
         self._open: tuple[Upload, Joined] | None = None
@@ -83,24 +85,22 @@ class ParquetSink:
         self._nan_free.append(encoded.nan_free)
         self._begun()[1].add(encoded)
 
-    def close(self) -> WrittenFile:
-        """Finish the file, once it was written to; it is in the store when this returns.
+    def close(self, last: Encoded | None = None) -> WrittenFile:
+        """Finish the file, with the last of its row groups; it is in the store when this returns.
 
         Raises:
             DataError: Other rows are there, where the same were expected.
         """
+        if last is not None and self._open is None and len(last.file) < self._part_size:
+            return self._put(last)
+        if last is not None:
+            self.write(last)
         upload, joined = self._begun()
         footer = joined.finish()
-        self._closing = True
-        size = joined.size
-        try:
-            upload.close()
-        except AlreadyExists:
-            size, footer = self._found(footer)
+        written = self._finished(joined.size, footer, upload.close)
         # They hold the last part and the first row group: many files would add up.
         self._open = None
-        nan_free = frozenset.intersection(*self._nan_free)
-        return WrittenFile(self.path, size, footer.num_rows, footer, nan_free)
+        return written
 
     def abort(self) -> None:
         """Give the file up and leave nothing of it in the store, even if closing it failed.
@@ -111,6 +111,26 @@ class ParquetSink:
             self._open[0].abort()
         if self._closing and not self._repeatable:
             self._store.delete(self.path)
+
+    def _put(self, whole: Encoded) -> WrittenFile:
+        """Write a small file as it is."""
+        self._nan_free.append(whole.nan_free)
+        return self._finished(
+            len(whole.file),
+            whole.metadata,
+            lambda: self._store.put(self.path, whole.file, when=self._when),
+        )
+
+    def _finished(
+        self, size: int, footer: pq.FileMetaData, finish: Callable[[], object]
+    ) -> WrittenFile:
+        self._closing = True
+        try:
+            finish()
+        except AlreadyExists:
+            size, footer = self._found(footer)
+        nan_free = frozenset.intersection(*self._nan_free)
+        return WrittenFile(self.path, size, footer.num_rows, footer, nan_free)
 
     def _found(self, ours: pq.FileMetaData) -> tuple[int, pq.FileMetaData]:
         """Size and footer of the file that was there before."""
@@ -126,7 +146,7 @@ class ParquetSink:
         if self._open is None:
             upload = self._store.upload(
                 self.path,
-                when=IfAbsent() if self._repeatable else None,
+                when=self._when,
                 part_size=self._part_size,
             )
             self._open = upload, Joined(upload.hand_over)

@@ -4,7 +4,8 @@ Arrow gives the interpreter free while it encodes and compresses, and a store wh
 are enough to keep processors, network and disk busy at once.
 
 Not all of them encode at the same time: beyond one for each processor they would only take turns at it, and
-at the interpreter's lock, which costs a third more time.
+at the interpreter's lock, which costs a third more time. Where writing waits for nothing either, there are
+no more threads than that.
 
 Invariants: the rows handed over and not yet dealt with are never more bytes than the bound, save that a
 single job may exceed it. Jobs begin in the order they were given, so a job may wait for one given before.
@@ -21,7 +22,7 @@ from threading import Semaphore
 from typing import TypeAlias
 
 THREADS = 8
-"""Of one write. More than processors, since a job that finishes a file waits for the store or the disk."""
+"""Of a write to a store that waits: a job that finishes a file keeps no processor busy."""
 
 Job: TypeAlias = Future[int]
 """Gives the bytes that the rows became."""
@@ -38,14 +39,17 @@ class Workers:
 
     Args:
         most_bytes: The bound.
+        waits: Whether the store does, see `Batch`.
 
     Attributes:
         processor: To be held by a job while it encodes.
     """
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, *, waits: bool) -> None:
+        processors = os.cpu_count() or 1
         self._most = most_bytes
-        self.processor = Semaphore(os.cpu_count() or 1)
+        self._threads = THREADS if waits else processors
+        self.processor = Semaphore(processors)
         self._pool: ThreadPoolExecutor | None = None
         self._given: deque[_Given] = deque()
         self._nbytes = 0
@@ -59,7 +63,9 @@ class Workers:
         while self._given and (self._given[0].job.done() or self._nbytes + nbytes > self._most):
             self._settle()
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="atomic-manifest-write")
+            self._pool = ThreadPoolExecutor(
+                self._threads, thread_name_prefix="atomic-manifest-write"
+            )
         job = self._pool.submit(work)
         self._given.append(_Given(job, nbytes))
         self._nbytes += nbytes

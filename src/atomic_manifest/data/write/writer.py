@@ -19,7 +19,7 @@ from atomic_manifest.data.write.buffering import Buffering
 from atomic_manifest.data.write.file_set import FileSet
 from atomic_manifest.data.write.layout import file_schema
 from atomic_manifest.data.write.options import WriteOptions
-from atomic_manifest.data.write.partitioning import Values, coalesced, split
+from atomic_manifest.data.write.partitioning import Part, coalesced, split_ahead
 from atomic_manifest.data.write.sink import WrittenFile
 from atomic_manifest.data.write.task import Task
 from atomic_manifest.env import Env
@@ -95,7 +95,7 @@ def write_files(
     physical = [mapping.physical_name(schema.field(column)) for column in partition_by]
     if task is not None:
         name = task.file_name
-    batch, settle = batched(store)
+    batch = batched(store)
     files = FileSet(
         batch,
         mapping.physical(stored),
@@ -107,15 +107,15 @@ def write_files(
     buffering = Buffering(files, options)
     rows = 0
     try:
-        for each in _batches(reader, partition_by, options):
-            parts = _parts(each, partition_by, stored.names, files.schema)
-            buffering.take(parts, each.nbytes if partition_by else 0)
-            rows += each.num_rows
+        for taken, parts in _split(reader, partition_by, stored.names, options):
+            renamed = ((values, _stored(part, files.schema)) for values, part in parts)
+            buffering.take(renamed, taken.nbytes if partition_by else 0)
+            rows += taken.num_rows
             if progress is not None:
                 progress(rows, files.size)
         buffering.finish()
         files.finish()
-        settle()
+        batch.settle()
         if progress is not None:
             progress(rows, files.size)
         adds = _adds(files, physical, int(env.now() * 1000))
@@ -127,24 +127,17 @@ def write_files(
     return StagedFiles(adds, rows, tuple(written for _, written in files.finished()))
 
 
-def _batches(
-    reader: pa.RecordBatchReader, partition_by: Sequence[str], options: WriteOptions
-) -> Iterable[pa.RecordBatch | pa.Table]:
-    return coalesced(reader, options.buffer_size // _BATCHES) if partition_by else reader
-
-
-def _parts(
-    rows: pa.RecordBatch | pa.Table,
+def _split(
+    reader: pa.RecordBatchReader,
     partition_by: Sequence[str],
     names: Sequence[str],
-    schema: pa.Schema,
-) -> Iterator[tuple[Values, pa.RecordBatch]]:
-    """The rows by partition, as files hold them."""
+    options: WriteOptions,
+) -> Iterator[tuple[pa.RecordBatch | pa.Table, Iterable[Part]]]:
+    """The rows, and the same by partition without the partition columns."""
     if not partition_by:
-        yield (), _stored(rows.select(names), schema)
-        return
-    for values, part in split(rows, partition_by, names):
-        yield values, _stored(part, schema)
+        return ((batch, [((), batch.select(names))]) for batch in reader)
+    tables = coalesced(reader, options.buffer_size // _BATCHES)
+    return split_ahead(tables, partition_by, names)
 
 
 def _stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -54,50 +54,71 @@ class _Bounds:
     maximum: Any
 
 
-def from_footer(
-    metadata: pq.FileMetaData,
-    schema: pa.Schema,
-    *,
-    indexed_columns: int = INDEXED_COLUMNS,
-    nan_free: Collection[tuple[str, ...]] = (),
-) -> str:
-    """The JSON text of `add.stats` for a Parquet file.
+class FooterStatistics:
+    """What footers tell of files of one schema. Safe to share between threads.
 
     Args:
-        metadata: The file's footer.
-        schema: The table's schema, or the file's; columns that the file lacks (those of the
+        schema: The table's schema, or the files'; columns that a file lacks (those of the
             partitioning) are passed over.
         indexed_columns: How many leaf columns get statistics; -1 for all
             (`delta.dataSkippingNumIndexedCols`).
-        nan_free: Paths of the float columns known to hold no NaN, which get a maximum too.
     """
-    positions = _leaf_positions(metadata)
-    every = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    groups = [group for group in every if group.num_rows]
-    null_counts: dict[str, Any] = {}
-    minima: dict[str, Any] = {}
-    maxima: dict[str, Any] = {}
-    present = (column for column in _columns(schema, ()) if column[0] in positions)
-    for path, type_ in _first(present, indexed_columns):
-        if pa.types.is_nested(type_):
-            continue
-        bounds = _bounds(groups, positions[path], type_)
-        if pa.types.is_floating(type_) and path not in nan_free:
-            bounds = _Bounds(bounds.null_count, bounds.minimum, None)
-        _put(null_counts, path, bounds.null_count)
-        _put(minima, path, bounds.minimum)
-        _put(maxima, path, bounds.maximum)
-    document = {
-        "numRecords": metadata.num_rows,
-        "minValues": minima,
-        "maxValues": maxima,
-        "nullCount": null_counts,
-        "tightBounds": True,
-    }
-    return _ENCODE.encode(document).decode()
+
+    def __init__(self, schema: pa.Schema, indexed_columns: int = INDEXED_COLUMNS) -> None:
+        self._schema = schema
+        self._indexed_columns = indexed_columns
+        # Of the file asked last: files of one write are alike, and there may be very many of them.
+        self._last: tuple[pq.ParquetSchema, list[_Column]] | None = None
+
+    def text(self, metadata: pq.FileMetaData, *, nan_free: Collection[tuple[str, ...]] = ()) -> str:
+        """The JSON text of `add.stats` for a Parquet file.
+
+        Args:
+            metadata: The file's footer.
+            nan_free: Paths of the float columns known to hold no NaN, which get a maximum too.
+        """
+        every = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+        groups = [group for group in every if group.num_rows]
+        null_counts: dict[str, Any] = {}
+        minima: dict[str, Any] = {}
+        maxima: dict[str, Any] = {}
+        for column in self._columns(metadata):
+            bounds = _bounds(groups, column)
+            _put(null_counts, column.path, bounds.null_count)
+            _put(minima, column.path, bounds.minimum)
+            if not column.has_nan or column.path in nan_free:
+                _put(maxima, column.path, bounds.maximum)
+        document = {
+            "numRecords": metadata.num_rows,
+            "minValues": minima,
+            "maxValues": maxima,
+            "nullCount": null_counts,
+            "tightBounds": True,
+        }
+        return _ENCODE.encode(document).decode()
+
+    def _columns(self, metadata: pq.FileMetaData) -> "list[_Column]":
+        """The columns of a file that get statistics."""
+        last, schema = self._last, metadata.schema
+        if last is not None and last[0].equals(schema):
+            return last[1]
+        positions = _leaf_positions(schema)
+        present = (column for column in _columns(self._schema, ()) if column[0] in positions)
+        columns = [
+            _Column(
+                path,
+                positions[path],
+                next((kind for kind in _KINDS if kind.matches(type_)), None),
+                pa.types.is_floating(type_),
+            )
+            for path, type_ in _first(present, self._indexed_columns)
+            if not pa.types.is_nested(type_)
+        ]
+        self._last = schema, columns
+        return columns
 
 
-def _leaf_positions(metadata: pq.FileMetaData) -> dict[_Path, int]:
+def _leaf_positions(schema: pq.ParquetSchema) -> dict[_Path, int]:
     """Where in the footer a column starts. By position, for names may hold the dots of a path."""
     positions: dict[_Path, int] = {}
 
@@ -111,7 +132,7 @@ def _leaf_positions(metadata: pq.FileMetaData) -> dict[_Path, int]:
         return position + _leaves(field.type)
 
     position = 0
-    for field in metadata.schema.to_arrow_schema():
+    for field in schema.to_arrow_schema():
         position = visit(field, (), position)
     return positions
 
@@ -149,14 +170,14 @@ def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _bounds(groups: Sequence[pq.RowGroupMetaData], position: int, type_: pa.DataType) -> _Bounds:
-    known = [_statistics(group.column(position)) for group in groups]
+def _bounds(groups: Sequence[pq.RowGroupMetaData], column: "_Column") -> _Bounds:
+    known = [_statistics(group.column(column.position)) for group in groups]
     null_count = 0
     for statistics in known:
         if statistics is None or not statistics.has_null_count:
             return _Bounds(None, None, None)
         null_count += statistics.null_count
-    kind = next((kind for kind in _KINDS if kind.matches(type_)), None)
+    kind = column.kind
     pairs = [
         kind.low_high(statistics) if kind and statistics.has_min_max else None
         for group, statistics in zip(groups, known, strict=True)
@@ -271,3 +292,20 @@ _KINDS = (
         lambda t: pa.types.is_timestamp(t) and t.tz is not None, _microseconds, _instant, _instant
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A leaf column that gets statistics.
+
+    Attributes:
+        path: Its names.
+        position: Where in a footer it is.
+        kind: How it gives its bounds; None if it has none.
+        has_nan: Whether it can hold NaN.
+    """
+
+    path: _Path
+    position: int
+    kind: _Kind | None
+    has_nan: bool
