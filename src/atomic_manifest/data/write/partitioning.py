@@ -94,7 +94,7 @@ def split(rows: pa.Table, columns: Sequence[str], kept: Sequence[str]) -> list[P
     if _changes(codes) >= count:
         order = pc.array_sort_indices(codes)  # stable: rows keep their order
         codes = codes.take(order)
-        wanted = wanted.combine_chunks().take(order)
+        wanted = wanted.take(order)
     ends = pc.run_end_encode(codes).run_ends.to_pylist()
     firsts = pa.array([0, *ends[:-1]], pa.int64())
     keys = rows.select(columns).take(firsts if order is None else order.take(firsts))

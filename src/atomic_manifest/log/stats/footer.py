@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -108,7 +109,7 @@ class FooterStatistics:
             _Column(
                 path,
                 positions[path],
-                next((kind for kind in _KINDS if kind.matches(type_)), None),
+                _kind(type_, schema.column(positions[path])),
                 pa.types.is_floating(type_),
             )
             for path, type_ in _first(present, self._indexed_columns)
@@ -207,12 +208,8 @@ def _raw(statistics: Any) -> tuple[Any, Any]:
     return statistics.min_raw, statistics.max_raw
 
 
-def _microseconds(statistics: Any) -> tuple[int, int] | None:
-    logical = json.loads(statistics.logical_type.to_json())
-    ratio = _TO_MICROSECONDS.get(logical.get("timeUnit"))
-    if ratio is None:
-        return None
-    factor, divisor = ratio
+def _microseconds(unit: str, statistics: Any) -> tuple[int, int]:
+    factor, divisor = _TO_MICROSECONDS[unit]
     return statistics.min_raw * factor // divisor, -(-statistics.max_raw * factor // divisor)
 
 
@@ -272,26 +269,33 @@ class _Kind:
     `lower` and `upper` turn the least and the greatest into JSON.
     """
 
-    matches: Callable[[pa.DataType], bool]
     low_high: Callable[[Any], tuple[Any, Any] | None]
     lower: Callable[[Any], Any]
     upper: Callable[[Any], Any]
 
 
-_KINDS = (
-    _Kind(pa.types.is_integer, _values, _number, _number),
-    _Kind(pa.types.is_floating, _floats, _number, _number),
-    _Kind(pa.types.is_decimal, _values, _number, _number),
-    _Kind(pa.types.is_string, _raw, _prefix, _prefix_above),
-    _Kind(pa.types.is_large_string, _raw, _prefix, _prefix_above),
-    _Kind(pa.types.is_date32, _raw, _date, _date),
-    _Kind(
-        lambda t: pa.types.is_timestamp(t) and t.tz is None, _microseconds, _local_time, _local_time
-    ),
-    _Kind(
-        lambda t: pa.types.is_timestamp(t) and t.tz is not None, _microseconds, _instant, _instant
-    ),
-)
+_NUMBER = _Kind(_values, _number, _number)
+_FLOAT = _Kind(_floats, _number, _number)
+_TEXT = _Kind(_raw, _prefix, _prefix_above)
+_DATE = _Kind(_raw, _date, _date)
+
+
+def _kind(type_: pa.DataType, column: pq.ColumnSchema) -> _Kind | None:
+    """That of a column of this type, which a file has stored as it says; None if it has no bounds."""
+    types = pa.types
+    if types.is_integer(type_) or types.is_decimal(type_):
+        return _NUMBER
+    if types.is_floating(type_):
+        return _FLOAT
+    if types.is_string(type_) or types.is_large_string(type_):
+        return _TEXT
+    if types.is_date32(type_):
+        return _DATE
+    if types.is_timestamp(type_):
+        unit = json.loads(column.logical_type.to_json()).get("timeUnit")
+        text = _local_time if type_.tz is None else _instant
+        return _Kind(partial(_microseconds, unit), text, text) if unit in _TO_MICROSECONDS else None
+    return None
 
 
 @dataclass(frozen=True, slots=True)
