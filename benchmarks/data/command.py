@@ -5,7 +5,7 @@ rounds counts. Local tables are in a temporary folder, those of `upload` on a Se
 """
 
 import json
-import shutil
+import os
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -127,27 +127,31 @@ def service(wanted: bool) -> Iterator[tuple[S3Endpoint, str] | None]:  # noqa: F
 
 
 def compare(scenario: Scenario, rounds: int) -> Figures:
-    """Run one scenario."""
+    """Run one scenario.
+
+    Nobody pays for what others left behind: what they wrote is on the disk before the next begins, and
+    stays there until the end, for some file systems are slow to create files after many were removed.
+    """
     figures = Figures(scenario, {writer: [] for writer in scenario.writers})
     order = list(scenario.writers)
-    with service(scenario.on_s3) as found:
+    with service(scenario.on_s3) as found, tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             for writer in order:
-                with tempfile.TemporaryDirectory() as folder:
-                    endpoint, url = None, f"{folder}/table"
-                    if found is not None:
-                        endpoint, url = found[0], f"s3://{found[1]}/{writer}-{number}"
-                    job = Job(
-                        writer,
-                        scenario.source,
-                        scenario.arguments,
-                        url,
-                        scenario.partition_by,
-                        endpoint,
-                        scenario.appends,
-                    )
-                    figures.taken[writer].append(measure(job))
-                    shutil.rmtree(url, ignore_errors=True)
+                endpoint, url = None, f"{folder}/{writer}-{number}"
+                if found is not None:
+                    endpoint, url = found[0], f"s3://{found[1]}/{writer}-{number}"
+                job = Job(
+                    writer,
+                    scenario.source,
+                    scenario.arguments,
+                    url,
+                    scenario.partition_by,
+                    endpoint,
+                    scenario.appends,
+                )
+                if hasattr(os, "sync"):
+                    os.sync()
+                figures.taken[writer].append(measure(job))
             order.reverse()
     return figures
 
