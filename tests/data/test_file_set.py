@@ -34,10 +34,13 @@ class Watched:
         self.after = after
         self.taken = Event()
 
-    def load(self, schema: pa.Schema) -> pa.Table:
+    def read(self) -> pa.Table:
+        return pa.table({"x": range(self.start, self.start + self.num_rows)}, schema=SCHEMA)
+
+    def take(self) -> pa.Table:
         self.taken.set()
         assert self.after is None or self.after.wait(SOON)
-        return pa.table({"x": range(self.start, self.start + self.num_rows)}, schema=schema)
+        return self.read()
 
 
 class WaitingDriver(MemoryDriver):
@@ -87,7 +90,7 @@ def test_row_groups_encoded_in_another_order_are_in_the_file_in_theirs() -> None
 
 def test_a_row_group_that_cannot_be_encoded_fails_the_file_and_leaves_nothing() -> None:
     class Broken(Watched):
-        def load(self, schema: pa.Schema) -> pa.Table:
+        def take(self) -> pa.Table:
             raise ZeroDivisionError
 
     driver = MemoryDriver()

@@ -5,12 +5,13 @@ Arrow builds a dictionary for every column and writes it, until it is too large.
 repeat that costs more than all other encoding together, and makes the file larger. So a sample of the
 rows is asked first. What the caller says of dictionaries and encodings wins.
 
-Invariant: the same rows give the same bytes.
+Invariant: the same rows and choices give the same bytes.
 
 Error semantics: `DataError` for options that Arrow does not take; what it raises while it encodes comes
 through.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -66,14 +67,26 @@ class RowGroupEncoder:
         if options.parquet or options.compression != CODEC:
             _check(schema, options)
 
-    def encode(self, rows: pa.Table) -> Encoded:
-        """Encode rows as one row group, or as several of the largest size; no rows as none."""
+    def worth_dictionary(self, rows: pa.Table) -> Sequence[str]:
+        """What Parquet calls the columns that get a dictionary; none if the caller of it all says so."""
+        if not self._chooses:
+            return ()
+        return [*self._others, *_repeating(rows.select(self._sampled))]
+
+    def encode(self, rows: pa.Table, dictionaries: Sequence[str] | None = None) -> Encoded:
+        """Encode rows as one row group, or as several of the largest size; no rows as none.
+
+        Args:
+            rows: Of the schema.
+            dictionaries: The columns that get one; what `worth_dictionary` says by default.
+        """
         # The system's pool moves pages to let a buffer grow; others copy it, and keep what they had.
         out = pa.BufferOutputStream(pa.system_memory_pool())
         collected: list[pq.FileMetaData] = []
         arguments = self._options.writer_arguments()
         if self._chooses:
-            arguments["use_dictionary"] = [*self._others, *_repeating(rows.select(self._sampled))]
+            given = self.worth_dictionary(rows) if dictionaries is None else dictionaries
+            arguments["use_dictionary"] = [*given]
         writer = pq.ParquetWriter(out, self._schema, metadata_collector=collected, **arguments)
         try:
             if rows.num_rows:

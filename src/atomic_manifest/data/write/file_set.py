@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from atomic_manifest.data.write import joining
+from atomic_manifest.data.write.alike import Alike
 from atomic_manifest.data.write.encoder import RowGroupEncoder
 from atomic_manifest.data.write.joining import Encoded
 from atomic_manifest.data.write.options import WriteOptions
@@ -110,6 +111,7 @@ class FileSet:
         self._name = name
         self._options = options
         self._encoder = RowGroupEncoder(schema, options)
+        self._alike = Alike(self._encoder)
         self._statistics = FooterStatistics(schema, options.indexed_columns)
         self._files: list[StagedFile] = []
         self._size = 0
@@ -155,18 +157,17 @@ class FileSet:
 
     def write(self, file: StagedFile, rows: Rows) -> None:
         """Have a row group encoded."""
-        before = self._last(file, rows)
-        job = self._workers.submit(lambda: self._write(file, rows, before), rows.nbytes)
+        encode, before = self._encoding(file, rows), file.last
+        job = self._workers.submit(lambda: self._write(file, encode, before), rows.nbytes)
         file.give(job, rows.nbytes)
 
     def close(self, file: StagedFile, rows: Rows = _NO_ROWS) -> None:
         """Have a file finished, with the last of its rows."""
-        before = self._last(file, rows)
-        self._workers.submit(lambda: self._finish(file, rows, before), rows.nbytes)
+        self._workers.submit(self._finishing(file, rows), rows.nbytes)
 
     def close_here(self, file: StagedFile, rows: Rows) -> None:
         """As `close`, in this thread: a write of a single small file needs no other."""
-        self._finish(file, rows, self._last(file, rows))
+        self._finishing(file, rows)()
 
     def finish(self) -> None:
         """Wait for all work."""
@@ -182,30 +183,45 @@ class FileSet:
         if finished and not self._repeatable:
             _try(lambda: self._store.delete_many(finished), error)
 
-    def _last(self, file: StagedFile, rows: Rows) -> Job | None:
-        """The job of the file's last row group, now that it gets more rows."""
-        file.num_rows += rows.num_rows
-        return file.last
+    def _finishing(self, file: StagedFile, rows: Rows) -> Callable[[], int]:
+        """What finishes a file."""
+        encode, before = self._encoding(file, rows), file.last
+        return lambda: self._finish(file, encode, before)
 
-    def _write(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
-        encoded = self._encoded(rows)
+    def _encoding(self, file: StagedFile, rows: Rows) -> Callable[[], Encoded | None]:
+        """What encodes a file's next rows; no rows to None."""
+        file.num_rows += rows.num_rows
+        if not rows.num_rows:
+            return lambda: None
+        dictionaries = self._alike.dictionaries(rows)
+
+        def encode() -> Encoded:
+            with self._workers.processor:
+                return self._encoder.encode(rows.take(), dictionaries)
+
+        return encode
+
+    def _write(
+        self, file: StagedFile, encode: Callable[[], Encoded | None], before: Job | None
+    ) -> int:
+        encoded = encode()
         if before is not None:
             before.result()
+        if encoded is None:
+            return 0
         file.sink.write(encoded)
         return encoded.data_end
 
-    def _finish(self, file: StagedFile, rows: Rows, before: Job | None) -> int:
-        last = self._encoded(rows) if rows.num_rows else None
+    def _finish(
+        self, file: StagedFile, encode: Callable[[], Encoded | None], before: Job | None
+    ) -> int:
+        last = encode()
         if before is not None:
             before.result()
         file.written = written = file.sink.close(last)
         # Here and not at the end, where no other file would be encoded meanwhile.
         file.stats = self._statistics.text(written.footer, nan_free=written.nan_free)
         return written.size
-
-    def _encoded(self, rows: Rows) -> Encoded:
-        with self._workers.processor:
-            return self._encoder.encode(rows.load(self.schema))
 
 
 def _try(cleanup: Callable[[], None], error: BaseException) -> None:

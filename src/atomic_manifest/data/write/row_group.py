@@ -31,11 +31,16 @@ class Rows:
     num_rows: int
     nbytes: int
 
-    def load(self, schema: pa.Schema) -> pa.Table:
-        """All of them in memory. Once: the pieces are let go of with the result."""
+    def read(self) -> pa.Table:
+        """All of them in memory."""
         loaded = [each.load() if isinstance(each, Spilled) else each for each in self.pieces]
+        return pa.Table.from_batches(loaded)
+
+    def take(self) -> pa.Table:
+        """As `read`, once: the pieces are let go of with the result."""
+        rows = self.read()
         self.pieces.clear()
-        return pa.Table.from_batches(loaded, schema=schema)
+        return rows
 
 
 class RowGroup:
