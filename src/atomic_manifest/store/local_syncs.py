@@ -42,7 +42,7 @@ class AtOnce:
         """See `Syncs.names`."""
         if sys.platform == "win32":
             return  # Windows cannot open a folder, and journals names itself.
-        _sync(folder)
+        _sync(str(folder))
 
     def forget(self, file: Path) -> None:
         """See `Syncs.forget`."""
@@ -57,35 +57,35 @@ class Together:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._files: set[Path] = set()
-        self._folders: set[Path] = set()
+        self._root = str(root)
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
 
     def data(self, handle: int, file: Path) -> None:
         """See `Syncs.data`. The system begins to write them, so that little is left for the end."""
         start_writing(handle, 0, 0)
-        self._files.add(file)
+        self._files.add(str(file))
 
     def names(self, folder: Path) -> None:
         """See `Syncs.names`."""
-        self._folders.add(folder)
+        self._folders.add(str(folder))
 
     def forget(self, file: Path) -> None:
         """See `Syncs.forget`."""
-        self._files.discard(file)
+        self._files.discard(str(file))
 
     def settle(self) -> None:
         """Make all of it durable, several files and folders at the same time."""
         files, self._files = self._files, set()
         later, self._folders = self._folders, set()
-        folders = set[Path]()
+        folders = set[str]()
         for folder in later:
             # Those above a folder that is in the set are in it, too.
             while folder not in folders:
                 folders.add(folder)
-                if len(folder.parts) <= len(self._root.parts):
+                if len(folder) <= len(self._root):
                     break
-                folder = folder.parent  # noqa: PLW2901 - on the way up
+                folder = os.path.dirname(folder)  # noqa: PLW2901, PTH120 - on the way up
         if sys.platform == "win32":
             folders.clear()  # see `AtOnce.names`
         both = [*files, *folders]
@@ -98,12 +98,12 @@ class Together:
             list(pool.map(_sync_all, (both[start::_SYNCS] for start in range(_SYNCS))))
 
 
-def _sync_all(places: Iterable[Path]) -> None:
+def _sync_all(places: Iterable[str]) -> None:
     for place in places:
         _sync(place)
 
 
-def _sync(place: Path) -> None:
+def _sync(place: str) -> None:
     try:
         # Windows syncs only what it could write to.
         handle = os.open(place, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
@@ -112,7 +112,7 @@ def _sync(place: Path) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        error.filename = str(place)
+        error.filename = place
         raise
 
 

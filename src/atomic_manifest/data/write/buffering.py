@@ -99,7 +99,7 @@ class Buffering:
         group, start = partition.group, 0
         while start < rows.num_rows:
             room = self._room(partition)
-            piece = rows.slice(start, room)
+            piece = rows if not start and rows.num_rows <= room else rows.slice(start, room)
             group.add(piece)
             start += piece.num_rows
             if piece.num_rows == room or group.is_whole:

@@ -11,6 +11,7 @@ Error semantics: `DataError` for options that Arrow does not take; what it raise
 through.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,4 +162,9 @@ def _has_nan(rows: pa.Table, path: tuple[str, ...]) -> bool:
     column = rows.column(path[0])
     if path[1:]:
         column = pc.struct_field(column, list(path[1:]))
+    if not types.is_float16(column.type):
+        # NaN and anything add up to NaN; but so do both infinities.
+        total = pc.sum(column).as_py()
+        if total is None or not math.isnan(total):
+            return False
     return bool(pc.any(pc.is_nan(column)).as_py())

@@ -163,7 +163,7 @@ class FileSet:
 
     def close(self, file: StagedFile, rows: Rows = _NO_ROWS) -> None:
         """Have a file finished, with the last of its rows."""
-        self._workers.submit(self._finishing(file, rows), rows.nbytes)
+        self._workers.add(self._finishing(file, rows), rows.nbytes)
 
     def close_here(self, file: StagedFile, rows: Rows) -> None:
         """As `close`, in this thread: a write of a single small file needs no other."""

@@ -42,7 +42,7 @@ class WriteOptions:
             standard library's `tempfile` puts things).
         part_size: Bytes of one part of a multipart upload; smaller files are one PUT.
         buffer_size: Bytes of rows held back, over all partitions, to make row groups large. Up to half as
-            much again is being encoded meanwhile.
+            much again is being encoded meanwhile, and as much being split by partition.
         indexed_columns: How many leaf columns get statistics (`delta.dataSkippingNumIndexedCols`).
         parquet: Further arguments of `pyarrow.parquet.ParquetWriter`; they win over ours.
     """

@@ -17,12 +17,16 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Semaphore
 from typing import TypeAlias
 
 THREADS = 8
 """Of a write to a store that waits: a job that finishes a file keeps no processor busy."""
+
+_ENOUGH = 1 << 20
+"""Bytes of rows that are worth a job: handing over a file of few rows costs as much as its encoding."""
 
 Job: TypeAlias = Future[int]
 """Gives the bytes that the rows became."""
@@ -48,11 +52,27 @@ class Workers:
     def __init__(self, most_bytes: int, *, waits: bool) -> None:
         processors = os.cpu_count() or 1
         self._most = most_bytes
+        self._waits = waits
         self._threads = THREADS if waits else processors
-        self.processor = Semaphore(processors)
+        self._few: list[Callable[[], int]] = []
+        self._few_bytes = 0
+        self.processor: AbstractContextManager[object] = (
+            Semaphore(processors) if waits else nullcontext()
+        )
         self._pool: ThreadPoolExecutor | None = None
         self._given: deque[_Given] = deque()
         self._nbytes = 0
+
+    def add(self, work: Callable[[], int], nbytes: int) -> None:
+        """As `submit`, of work that no job waits for. Where the store does not wait, some become one job.
+
+        Raises:
+            BaseException: What an earlier job raised.
+        """
+        self._few.append(work)
+        self._few_bytes += nbytes
+        if self._waits or self._few_bytes >= _ENOUGH:
+            self._flush()
 
     def submit(self, work: Callable[[], int], nbytes: int) -> Job:
         """Let a thread do some work that holds so many bytes, as soon as they are within the bound.
@@ -77,6 +97,7 @@ class Workers:
         Raises:
             BaseException: What a job raised.
         """
+        self._flush()
         while self._given:
             self._settle()
         self.stop()
@@ -85,6 +106,12 @@ class Workers:
         """Begin no more jobs, wait for those that run, and end the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _flush(self) -> None:
+        few, nbytes = self._few, self._few_bytes
+        self._few, self._few_bytes = [], 0
+        if few:
+            self.submit(lambda: sum(work() for work in few), nbytes)
 
     def _settle(self) -> None:
         """Wait for the oldest job."""

@@ -23,7 +23,6 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
@@ -35,6 +34,8 @@ import pyarrow.parquet as pq
 from atomic_manifest.log.metadata.partition import iso_date, iso_timestamp
 
 _Path: TypeAlias = tuple[str, ...]
+_Bounds: TypeAlias = tuple[int | None, Any, Any]
+"""Null count, minimum and maximum of a column, as JSON values; None is unknown."""
 
 INDEXED_COLUMNS = 32
 """Leaf columns with statistics unless `delta.dataSkippingNumIndexedCols` says otherwise."""
@@ -44,15 +45,6 @@ _LAST_CODE_POINT = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
 _ENCODE = msgspec.json.Encoder(decimal_format="number")
 _TO_MICROSECONDS = {"milliseconds": (1000, 1), "microseconds": (1, 1), "nanoseconds": (1, 1000)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """What all row groups together say of one column, as JSON values; None is unknown."""
-
-    null_count: int | None
-    minimum: Any
-    maximum: Any
 
 
 class FooterStatistics:
@@ -79,16 +71,16 @@ class FooterStatistics:
             nan_free: Paths of the float columns known to hold no NaN, which get a maximum too.
         """
         every = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-        groups = [group for group in every if group.num_rows]
+        groups = [(group, num_rows) for group in every if (num_rows := group.num_rows)]
         null_counts: dict[str, Any] = {}
         minima: dict[str, Any] = {}
         maxima: dict[str, Any] = {}
         for column in self._columns(metadata):
-            bounds = _bounds(groups, column)
-            _put(null_counts, column.path, bounds.null_count)
-            _put(minima, column.path, bounds.minimum)
+            null_count, minimum, maximum = _bounds(groups, column)
+            _put(null_counts, column.path, null_count)
+            _put(minima, column.path, minimum)
             if not column.has_nan or column.path in nan_free:
-                _put(maxima, column.path, bounds.maximum)
+                _put(maxima, column.path, maximum)
         document = {
             "numRecords": metadata.num_rows,
             "minValues": minima,
@@ -171,28 +163,27 @@ def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _bounds(groups: Sequence[pq.RowGroupMetaData], column: "_Column") -> _Bounds:
-    known = [_statistics(group.column(column.position)) for group in groups]
-    null_count = 0
-    for statistics in known:
+def _bounds(groups: Sequence[tuple[pq.RowGroupMetaData, int]], column: "_Column") -> _Bounds:
+    """What all row groups together, each with its number of rows, say of a column."""
+    kind, null_count = column.kind, 0
+    low = high = None
+    for group, num_rows in groups:
+        statistics = group.column(column.position).statistics
         if statistics is None or not statistics.has_null_count:
-            return _Bounds(None, None, None)
-        null_count += statistics.null_count
-    kind = column.kind
-    pairs = [
-        kind.low_high(statistics) if kind and statistics.has_min_max else None
-        for group, statistics in zip(groups, known, strict=True)
-        if statistics.null_count != group.num_rows
-    ]
-    found = [pair for pair in pairs if pair is not None]
-    if kind is None or not found or len(found) < len(pairs):
-        return _Bounds(null_count, None, None)
-    low, high = min(pair[0] for pair in found), max(pair[1] for pair in found)
-    return _Bounds(null_count, kind.lower(low), kind.upper(high))
-
-
-def _statistics(chunk: pq.ColumnChunkMetaData) -> Any:
-    return chunk.statistics if chunk.is_stats_set else None
+            return None, None, None
+        nulls = statistics.null_count
+        null_count += nulls
+        if kind is None or nulls == num_rows:
+            continue
+        pair = kind.low_high(statistics) if statistics.has_min_max else None
+        if pair is None:
+            kind = None
+            continue
+        low = pair[0] if low is None else min(low, pair[0])
+        high = pair[1] if high is None else max(high, pair[1])
+    if kind is None or low is None:
+        return null_count, None, None
+    return null_count, kind.lower(low), kind.upper(high)
 
 
 def _values(statistics: Any) -> tuple[Any, Any]:
@@ -213,8 +204,12 @@ def _microseconds(unit: str, statistics: Any) -> tuple[int, int]:
     return statistics.min_raw * factor // divisor, -(-statistics.max_raw * factor // divisor)
 
 
-def _number(value: Any) -> Any:
-    return value if Decimal(value).is_finite() else None
+def _same(value: Any) -> Any:
+    return value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _date(days: int) -> str | None:
@@ -274,8 +269,8 @@ class _Kind:
     upper: Callable[[Any], Any]
 
 
-_NUMBER = _Kind(_values, _number, _number)
-_FLOAT = _Kind(_floats, _number, _number)
+_NUMBER = _Kind(_values, _same, _same)
+_FLOAT = _Kind(_floats, _finite, _finite)
 _TEXT = _Kind(_raw, _prefix, _prefix_above)
 _DATE = _Kind(_raw, _date, _date)
 
