@@ -28,6 +28,9 @@ from atomic_manifest.store.batch import Batch
 
 _NO_ROWS = Rows([], 0, 0)
 
+_LOCAL_PART = 1 << 20
+"""Bytes that a file holds back where parts cost nothing: many files may be open."""
+
 _FEW = 16
 """Row groups of a file that may be on their way when its size is asked for."""
 
@@ -106,6 +109,7 @@ class FileSet:
     ) -> None:
         self._repeatable = repeatable
         self._store = batch.store
+        self._part_size = options.part_size if batch.waits else min(options.part_size, _LOCAL_PART)
         self.schema = schema
         self._partition_by = tuple(partition_by)
         self._name = name
@@ -138,9 +142,7 @@ class FileSet:
         place = f"{folder}/{name}" if folder else name
         file = StagedFile(
             values,
-            ParquetSink(
-                self._store, place, part_size=self._options.part_size, repeatable=self._repeatable
-            ),
+            ParquetSink(self._store, place, part_size=self._part_size, repeatable=self._repeatable),
         )
         self._files.append(file)
         return file

@@ -40,7 +40,8 @@ class WriteOptions:
             finished; beyond, the file that was not written to for longest is. Rows of more partitions
             than that, in no order, wait on the local disk until their row group is whole (where the
             standard library's `tempfile` puts things).
-        part_size: Bytes of one part of a multipart upload; smaller files are one PUT.
+        part_size: Bytes of one part of a multipart upload, which an open file may hold back; smaller
+            files are one PUT. At most 1 MiB on local disk.
         buffer_size: Bytes of rows held back, over all partitions, to make row groups large. Up to half as
             much again is being encoded meanwhile, and as much being split by partition.
         indexed_columns: How many leaf columns get statistics (`delta.dataSkippingNumIndexedCols`).

@@ -32,7 +32,7 @@ from atomic_manifest.store.object_store import ObjectStore
 Progress: TypeAlias = Callable[[int, int], None]
 """Called now and then with the rows taken and the bytes encoded so far."""
 
-_BATCHES = 4
+_BATCHES = 6
 """As many batches as that fill the buffer. Each split costs by the partition."""
 
 
