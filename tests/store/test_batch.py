@@ -2,7 +2,9 @@
 
 import errno
 import os
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +67,7 @@ def test_what_is_written_on_a_condition_is_whole_on_disk_before_it_has_its_name(
         upload.write(b"yyy")
     assert [Path(path).suffix for path in synced] == [".tmp"] * 3
     batch.settle()
-    assert synced[3:] == [str(tmp_path)]
+    assert sorted(synced[3:]) == [str(tmp_path), str(tmp_path / "x"), str(tmp_path / "y")]
 
 
 def test_what_the_batch_removes_again_is_not_asked_for(tmp_path: Path, synced: list[str]) -> None:
@@ -74,6 +76,15 @@ def test_what_the_batch_removes_again_is_not_asked_for(tmp_path: Path, synced: l
     batch.store.delete("x")
     batch.settle()
     assert synced == [str(tmp_path)]
+
+
+def test_what_could_not_get_its_name_is_not_asked_for(tmp_path: Path, synced: list[str]) -> None:
+    batch = batched(ObjectStore(LocalDriver(tmp_path)))
+    batch.store.put("folder/x", b"x")
+    with pytest.raises(StoreError):
+        batch.store.put("folder", b"x")
+    batch.settle()
+    assert sorted(synced) == [str(tmp_path), f"{tmp_path}/folder", f"{tmp_path}/folder/x"]
 
 
 def test_a_file_is_replaced_in_a_batch(tmp_path: Path) -> None:
@@ -144,3 +155,19 @@ def test_a_large_upload_is_written_to_disk_while_it_goes_on(
             upload.write(b"x" * 1000)
     assert told == [(0, 1000), (1000, 1000), (2000, 1000)]
     assert (tmp_path / "big").read_bytes() == b"x" * 3000
+
+
+def test_a_file_that_takes_bytes_piece_by_piece_gets_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Short(FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data[:3]))
+
+    monkeypatch.setattr("atomic_manifest.store.local.FileIO", Short)
+    store = ObjectStore(LocalDriver(tmp_path))
+    store.put("x", b"0123456789")
+    store.copy("x", "y")
+    with store.upload("z", part_size=4) as upload:
+        upload.write(memoryview(b"0123456789"))
+    assert {store.get(name).data for name in "xyz"} == {b"0123456789"}

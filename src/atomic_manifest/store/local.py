@@ -62,6 +62,9 @@ from atomic_manifest.store.local_writes import (
     write_all,
 )
 
+_CHUNK = 1 << 20
+"""Bytes that a copy holds."""
+
 
 class LocalDriver:
     """Files below `root`, which is created by the first write.
@@ -151,7 +154,7 @@ class LocalDriver:
             try:
                 with opened:
                     write_all(opened, data)
-                    written = sealed(opened, file, when, self._env, self._syncs)
+                    written = sealed(opened, when, self._env, self._syncs)
                 return give_name(path, file, temporary, written, when, self._syncs)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -181,8 +184,6 @@ class LocalDriver:
         source_when: IfMatch | None = None,
     ) -> WriteOutcome:
         """See `Driver.copy`. The copy is of one state of the source, whose file is never changed."""
-        import shutil  # noqa: PLC0415 - loads every compression, for this alone
-
         found, file = self._file(source), self._file(path)
         with reported(source):
             if found.is_dir():
@@ -195,8 +196,9 @@ class LocalDriver:
             temporary, opened = self._temporary(file)
             try:
                 with opened:
-                    shutil.copyfileobj(original, opened)
-                    written = sealed(opened, file, when, self._env, self._syncs)
+                    while chunk := original.read(_CHUNK):
+                        write_all(opened, chunk)
+                    written = sealed(opened, when, self._env, self._syncs)
                 return give_name(path, file, temporary, written, when, self._syncs)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -216,8 +218,7 @@ class LocalDriver:
                 if when is not None and not when.satisfied_by(current):
                     return Refused(current)
                 file.unlink(missing_ok=True)
-            self._syncs.forget(file)
-            self._syncs.names(file.parent)
+            self._syncs.removed(file)
         return Deleted()
 
     def delete_many(self, paths: Iterable[str]) -> None:

@@ -37,7 +37,7 @@ def make_folder(folder: Path, syncs: Syncs) -> None:
     except FileNotFoundError:
         make_folder(folder.parent, syncs)
         folder.mkdir(exist_ok=True)
-    syncs.names(folder.parent)
+    syncs.made(folder)
 
 
 if sys.platform == "win32":

@@ -18,34 +18,44 @@ _FEW = 4
 
 
 class Syncs(Protocol):
-    """Makes durable what was written."""
+    """Is told what was written, and makes it durable."""
 
-    def data(self, handle: int, file: Path) -> None:
-        """Of the bytes of an open file that has this name, or is about to get it."""
+    def data(self, handle: int) -> None:
+        """The bytes of an open file are complete."""
 
-    def names(self, folder: Path) -> None:
-        """Of the names in a folder."""
+    def named(self, file: Path) -> None:
+        """That file got its name."""
 
-    def forget(self, file: Path) -> None:
-        """Of nothing any more in a file that is removed."""
+    def removed(self, file: Path) -> None:
+        """A file lost its name."""
+
+    def made(self, folder: Path) -> None:
+        """A folder was created."""
 
 
 class AtOnce:
     """What was written is durable when the call returns."""
 
-    def data(self, handle: int, file: Path) -> None:
+    def data(self, handle: int) -> None:
         """See `Syncs.data`."""
-        del file
         os.fsync(handle)
 
-    def names(self, folder: Path) -> None:
-        """See `Syncs.names`."""
+    def named(self, file: Path) -> None:
+        """See `Syncs.named`."""
+        self._sync_names(file.parent)
+
+    def removed(self, file: Path) -> None:
+        """See `Syncs.removed`."""
+        self._sync_names(file.parent)
+
+    def made(self, folder: Path) -> None:
+        """See `Syncs.made`."""
+        self._sync_names(folder.parent)
+
+    def _sync_names(self, folder: Path) -> None:
         if sys.platform == "win32":
             return  # Windows cannot open a folder, and journals names itself.
         _sync(str(folder))
-
-    def forget(self, file: Path) -> None:
-        """See `Syncs.forget`."""
 
 
 class Together:
@@ -61,18 +71,23 @@ class Together:
         self._files: set[str] = set()
         self._folders: set[str] = set()
 
-    def data(self, handle: int, file: Path) -> None:
+    def data(self, handle: int) -> None:
         """See `Syncs.data`. The system begins to write them, so that little is left for the end."""
         start_writing(handle, 0, 0)
+
+    def named(self, file: Path) -> None:
+        """See `Syncs.named`."""
         self._files.add(str(file))
+        self._folders.add(str(file.parent))
 
-    def names(self, folder: Path) -> None:
-        """See `Syncs.names`."""
-        self._folders.add(str(folder))
-
-    def forget(self, file: Path) -> None:
-        """See `Syncs.forget`."""
+    def removed(self, file: Path) -> None:
+        """See `Syncs.removed`."""
         self._files.discard(str(file))
+        self._folders.add(str(file.parent))
+
+    def made(self, folder: Path) -> None:
+        """See `Syncs.made`."""
+        self._folders.add(str(folder.parent))
 
     def settle(self) -> None:
         """Make all of it durable, several files and folders at the same time."""
@@ -87,7 +102,7 @@ class Together:
                     break
                 folder = os.path.dirname(folder)  # noqa: PLW2901, PTH120 - on the way up
         if sys.platform == "win32":
-            folders.clear()  # see `AtOnce.names`
+            folders.clear()  # see `AtOnce`
         both = [*files, *folders]
         if len(both) < _FEW:
             _sync_all(both)

@@ -69,7 +69,7 @@ class LocalUpload:
         """See `DriverUpload.finish`."""
         with reported(self._path, writing=True):
             with self._opened:
-                written = sealed(self._opened, self._file, self._when, self._env, self._syncs)
+                written = sealed(self._opened, self._when, self._env, self._syncs)
             outcome = give_name(
                 self._path, self._file, self._temporary, written, self._when, self._syncs
             )
@@ -92,9 +92,7 @@ def write_all(opened: FileIO, data: Data) -> int:
     return done
 
 
-def sealed(
-    opened: FileIO, file: Path, when: Condition | None, env: Env, syncs: Syncs
-) -> os.stat_result:
+def sealed(opened: FileIO, when: Condition | None, env: Env, syncs: Syncs) -> os.stat_result:
     """Give a written file its time and make it durable; returns what the system says of it.
 
     On a condition at once: others may rely on what they find under a name that is created but once.
@@ -102,7 +100,7 @@ def sealed(
     now = int(env.now() * 1e9)
     os.utime(opened.fileno() if os.utime in os.supports_fd else opened.name, ns=(now, now))
     if when is None:
-        syncs.data(opened.fileno(), file)
+        syncs.data(opened.fileno())
     else:
         os.fsync(opened.fileno())
     return os.fstat(opened.fileno())
@@ -126,7 +124,7 @@ def give_name(
         case _:
             outcome = _replace(path, file, temporary, when)
     if isinstance(outcome, Written):
-        syncs.names(file.parent)
+        syncs.named(file)
     return outcome
 
 
