@@ -47,10 +47,27 @@ def test_local_paths_and_file_urls_are_the_same_folder(tmp_path, monkeypatch):
         str(folder),
         folder.as_uri(),
         f"file://{folder}",
+        f"file:{folder}",
         f"file://localhost{folder}",
     ):
         assert open_store(url).get("k").data == b"x", url
         assert open_store(url).url == folder.as_uri()
+
+
+@pytest.mark.parametrize(
+    "url", [Path("s3://bucket/table"), "gs:/bucket/table", "https:/user:hidden@host/table"]
+)
+def test_a_url_that_lost_a_slash_is_no_local_folder(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidPath, match=r"one slash after (s3|gs|https):") as raised:
+        open_store(url)
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", [None, 7, b"folder", ["folder"]])
+def test_what_is_no_url_is_refused_by_its_type(url):
+    with pytest.raises(InvalidPath, match=f"got {type(url).__name__}"):
+        open_store(url)
 
 
 def test_one_memory_name_is_one_store_in_the_process():

@@ -5,7 +5,7 @@
 | `s3://bucket/folder`, `s3a://...` | Amazon S3 and what speaks its language |
 | `gs://bucket/folder`, `gcs://...` | Google Cloud Storage |
 | `az://container/folder`, `azure://...`, `abfs[s]://container[@account.host]/folder` | Azure |
-| `file:///folder`, or a plain path | a local file system |
+| `file:///folder`, `file:/folder`, or a plain path | a local file system |
 | `memory://name` | this process's memory; one name, one store |
 | `https://host/folder`, `http://...` | a server that takes conditional PUTs, such as one of WebDAV |
 | any other that fsspec knows | what `open_filesystem` says of fsspec's filesystem for it |
@@ -18,6 +18,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from atomic_manifest.store.options.values import RemoteOptions
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+_ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/(?!/).*)", re.DOTALL)
 _S3 = ("s3", "s3a")
 _GCS = ("gs", "gcs")
 _AZURE = ("az", "azure", "abfs", "abfss")
@@ -90,7 +92,11 @@ def open_driver(
 ) -> Driver:
     """Open only the driver, which makes single attempts. Arguments and errors as `open_store`."""
     options = dict(storage_options or {})
-    text = os.fspath(url)
+    text: Any = None
+    with suppress(TypeError):
+        text = os.fspath(url)
+    if not isinstance(text, str):
+        raise InvalidPath(f"a store has a URL or a path, got {type(url).__name__}", path="")
     if filesystem is not None:
         return _on_filesystem(filesystem, text, options, env)
     matched = _URL.fullmatch(text)
@@ -101,7 +107,7 @@ def open_driver(
                 path="",
             )
         _refuse_options(options)
-        return _local(text, env)
+        return _local(_path(text), env)
     scheme, rest = matched[1].lower(), matched[2]
     if scheme == "file":
         _refuse_options(options)
@@ -135,6 +141,20 @@ def open_async_store(
     from atomic_manifest.store.async_store import AsyncObjectStore  # noqa: PLC0415 - few need it
 
     return AsyncObjectStore.of(store)
+
+
+def _path(text: str) -> str | Path:
+    """A local path; `file:/folder` is one, too (RFC 8089, "File URI Syntax")."""
+    matched = _ONE_SLASH.fullmatch(text)
+    if matched is None or (scheme := matched[1].lower()) not in _SCHEMES:
+        return text
+    if scheme != "file":
+        raise InvalidPath(
+            f"a URL with one slash after {scheme}: names no store, it takes two (pathlib.Path takes one"
+            " away: give the URL as text)",
+            path="",
+        )
+    return _file_path(matched[2])
 
 
 def _on_filesystem(fs: Any, path: str, options: dict[str, Any], env: Env) -> Driver:
