@@ -56,6 +56,13 @@ def test_the_demo_does_not_touch_a_table_that_is_there(tmp_path):
     assert am.Table.open(tmp_path / "t").version == 0
 
 
+def test_the_demo_is_not_tried_in_memory():
+    done = demo("--uri", "memory://flights")
+    assert done.returncode == 2
+    assert "UnsupportedByStore" in done.stdout
+    assert "memory://" in done.stdout
+
+
 def test_a_failed_verification_is_the_exit_code(monkeypatch):
     monkeypatch.setattr(cli, "run_demo", lambda options, console, env: False)
     assert CliRunner().invoke(cli.app, ["demo"]).exit_code == 1

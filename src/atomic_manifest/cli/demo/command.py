@@ -17,6 +17,7 @@ from atomic_manifest.cli.demo.verify import Check, verify
 from atomic_manifest.cli.demo.worker import Task
 from atomic_manifest.cli.demo.writers import WriterLog, run_writers
 from atomic_manifest.env import Env
+from atomic_manifest.errors import UnsupportedByStore
 from atomic_manifest.table import Table
 
 PARTITION = "month"
@@ -47,6 +48,8 @@ def run_demo(options: DemoOptions, console: Console, env: Env) -> bool:
     Raises:
         AtomicManifestError: The data package is missing, or the table cannot be made.
     """
+    if (options.uri or "").lower().startswith("memory:"):
+        raise UnsupportedByStore("the writers are processes, and a memory:// table is in one alone")
     source = load_flights()
     url = options.uri or f"{tempfile.mkdtemp(prefix='atomic-manifest-demo-')}/flights"
     Table.create(
