@@ -43,6 +43,28 @@ def test_each_small_work_is_a_job_of_its_own_where_the_store_waits() -> None:
     assert len(set(threads)) == THREADS
 
 
+def test_an_upload_without_more_rows_is_finished_at_once() -> None:
+    workers, done = Workers(MANY, waits=False), threading.Event()
+
+    def work() -> int:
+        done.set()
+        return 1
+
+    workers.add(work, 0)
+    assert done.wait(30)
+    workers.finish()
+
+
+def test_very_small_files_are_not_one_job_however_many_they_are() -> None:
+    workers, threads = Workers(MANY, waits=False), list[str]()
+    for _ in range(100):
+        workers.add(recorded(threads), 1)
+    assert len(workers._given) + len(workers._few) < 100
+    assert len(workers._few) < 16
+    workers.finish()
+    assert len(threads) == 100
+
+
 @pytest.mark.parametrize("processors", [1, 3])
 def test_where_the_store_does_not_wait_there_are_as_many_threads_as_processors(
     processors: int, monkeypatch: pytest.MonkeyPatch

@@ -28,6 +28,9 @@ THREADS = 8
 _ENOUGH = 1 << 20
 """Bytes of rows that are worth a job: handing over a file of few rows costs as much as its encoding."""
 
+_MANY = 16
+"""Files that are, however few rows they have."""
+
 Job: TypeAlias = Future[int]
 """Gives the bytes that the rows became."""
 
@@ -71,7 +74,9 @@ class Workers:
         """
         self._few.append(work)
         self._few_bytes += nbytes
-        if self._waits or self._few_bytes >= _ENOUGH:
+        # Without rows, there is something to let go of: an upload.
+        enough = not nbytes or self._few_bytes >= _ENOUGH or len(self._few) >= _MANY
+        if self._waits or enough:
             self._flush()
 
     def submit(self, work: Callable[[], int], nbytes: int) -> Job:
