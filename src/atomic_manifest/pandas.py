@@ -8,7 +8,7 @@ written if asked for. Types that Delta lacks come back as they were where nothin
 `data.input.frame_schema`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -54,7 +54,7 @@ def to_table(
     engine: Engine = "auto",
     compression: str | None = "zstd",
     index: bool | None = None,
-    partition_cols: str | Sequence[str] | None = None,
+    partition_cols: str | Iterable[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
     filesystem: Any = None,
     txn: tuple[str, int] | None = None,
@@ -103,12 +103,12 @@ def to_table(
         raise DataError(
             f"coerce_timestamps is True or False, got {coerce_timestamps!r}; tables hold microseconds"
         )
-    columns = [partition_cols] if isinstance(partition_cols, str) else partition_cols or ()
+    columns = [partition_cols] if isinstance(partition_cols, str) else partition_cols
     return write(
         path,
         df,
         mode,
-        partition_by=columns,
+        partition_by=() if columns is None else columns,
         schema_mode=schema_mode,
         preserve_index=index,
         storage_options=storage_options,
@@ -127,7 +127,7 @@ def read_table(
     path: Url,
     *,
     engine: Engine = "auto",
-    columns: Sequence[str] | None = None,
+    columns: Iterable[str] | None = None,
     filters: Filter = None,
     version: int | datetime | None = None,
     dtype_backend: DtypeBackend | None = None,
@@ -188,7 +188,7 @@ class Atomic:
         url: Url,
         *,
         index: bool | None = None,
-        partition_by: Sequence[str] = (),
+        partition_by: Iterable[str] = (),
         txn: tuple[str, int] | None = None,
         commit_info: Mapping[str, Any] | None = None,
         options: WriteOptions | None = None,
@@ -245,7 +245,7 @@ class Atomic:
         where: Filter = None,
         partitions: Partitions | None = None,
         index: bool | None = None,
-        partition_by: Sequence[str] = (),
+        partition_by: Iterable[str] = (),
         txn: tuple[str, int] | None = None,
         commit_info: Mapping[str, Any] | None = None,
         options: WriteOptions | None = None,

@@ -1,14 +1,15 @@
 """What a handle tells of its table: the reading half of `Table`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from atomic_manifest.data.filter.filters import Filter, to_expression
+from atomic_manifest.data.filter.filters import Filter, bound, to_expression
 from atomic_manifest.data.input.frame_schema import as_remembered, index_columns
+from atomic_manifest.data.names import names_of
 from atomic_manifest.data.read.planning import planned
 from atomic_manifest.data.read.reader import to_dataset
 from atomic_manifest.data.read.stream import stream
@@ -71,11 +72,11 @@ class Reading:
                 Files that cannot match are left out: by their partition values and, unless it is an
                 expression, their statistics.
         """
-        return to_dataset(self._handle.store, self._handle.snapshot, filter=filter)
+        return to_dataset(self._handle.store, self._handle.snapshot, filter=bound(filter))
 
     def to_arrow(
         self,
-        columns: Sequence[str] | None = None,
+        columns: Iterable[str] | None = None,
         *,
         filter: Filter = None,
         callback: Any = None,
@@ -96,18 +97,18 @@ class Reading:
             InvalidFilter: `filter` does not fit the table.
         """
         watcher = watch(callback, progress=progress)
+        chosen, names = bound(filter), columns_of(columns, self.schema)
         if watcher:
-            return self._stream(columns, filter, watcher).read_all()
-        expression = to_expression(filter, self._handle.snapshot.schema)
-        names = columns_of(columns, self.schema)
+            return self._stream(names, chosen, watcher).read_all()
+        expression = to_expression(chosen, self._handle.snapshot.schema)
         try:
-            return self.to_dataset(filter).to_table(columns=names, filter=expression)
+            return self.to_dataset(chosen).to_table(columns=names, filter=expression)
         except pa.ArrowNotImplementedError:  # see `stream`
-            return self._stream(columns, filter, watcher).read_all()
+            return self._stream(names, chosen, watcher).read_all()
 
     def to_batches(
         self,
-        columns: Sequence[str] | None = None,
+        columns: Iterable[str] | None = None,
         *,
         filter: Filter = None,
         batch_size: int | None = None,
@@ -128,7 +129,7 @@ class Reading:
 
     def to_pandas(
         self,
-        columns: Sequence[str] | None = None,
+        columns: Iterable[str] | None = None,
         *,
         filter: Filter = None,
         callback: Any = None,
@@ -158,7 +159,7 @@ class Reading:
         """The Arrow PyCapsule interface: `polars.DataFrame(table)` and the like."""
         return self.to_batches().__arrow_c_stream__(requested_schema)
 
-    def files(self, filter: Filter = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+    def files(self, filter: Filter = None, *, columns: Iterable[str] | None = None) -> pa.Table:
         """The data files of the handle's version: path, partition values, size, statistics, ...
 
         Args:
@@ -173,10 +174,11 @@ class Reading:
             InvalidFilter: `filter` does not fit the table.
             DataError: There is no such column.
         """
-        unknown = [name for name in columns or () if name not in FILES.names]
+        names = None if columns is None else names_of("columns", columns)
+        unknown = [name for name in names or () if name not in FILES.names]
         if unknown:
             raise DataError(f"files have no {unknown[0]!r}, but {', '.join(FILES.names)}")
-        return planned(self._handle.snapshot, filter, columns)
+        return planned(self._handle.snapshot, bound(filter), names)
 
     def history(self, limit: int | None = None) -> Iterator[HistoryRecord]:
         """The commits in the log, the newest first; `limit` of them at most."""
@@ -184,7 +186,7 @@ class Reading:
 
     def _stream(
         self,
-        columns: Sequence[str] | None,
+        columns: Iterable[str] | None,
         filter: Filter,
         watcher: Watch,
         batch_size: int | None = None,
@@ -193,8 +195,8 @@ class Reading:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
         store, snapshot = self._handle.store, self._handle.snapshot
         size = BATCH_ROWS if batch_size is None else batch_size
-        names = columns_of(columns, snapshot.schema)
-        reader = stream(store, snapshot, columns=names, filter=filter, batch_size=size)
+        chosen, names = bound(filter), columns_of(columns, snapshot.schema)
+        reader = stream(store, snapshot, columns=names, filter=chosen, batch_size=size)
         if watcher and filter is None:
             counts = records(snapshot.files(["stats", "deletion_vector"]))
             known = [count for count in counts if count is not None]
@@ -202,17 +204,15 @@ class Reading:
         return watched(reader, watcher, title="read", url=self.url)
 
 
-def columns_of(columns: Sequence[str] | None, schema: pa.Schema) -> list[str] | None:
+def columns_of(columns: Iterable[str] | None, schema: pa.Schema) -> list[str] | None:
     """The columns that a user asked for; None for all.
 
     Raises:
-        DataError: There is no such column, or a single name, which is a sequence of names of one letter.
+        DataError: There is no such column; or as `names_of`.
     """
     if columns is None:
         return None
-    if isinstance(columns, str):
-        raise DataError(f"columns is a list of names, got {columns!r}")
-    names = list(columns)
+    names = names_of("columns", columns)
     for name in names:
         if name not in schema.names:
             raise DataError(f"the table has no column {name!r}, but {', '.join(schema.names)}")

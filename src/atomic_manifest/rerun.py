@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from atomic_manifest.commit.plan import same_layout
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.filter.filters import Filter
+from atomic_manifest.data.filter.binding import Binder
+from atomic_manifest.data.filter.filters import Filter, bound
 from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.errors import CommitConflict, CommitContended, DataError
 from atomic_manifest.handle import Handle
@@ -55,11 +56,12 @@ def run(
     """See `Table.run`."""
     if attempts < 1:
         raise DataError(f"attempts must be at least 1, got {attempts}")
+    binder = Binder()
     for attempt in range(1, attempts + 1):
         done = handle.recorded(txn)
         if done is not None:
             return RunResult(None, done, attempt - 1)
-        transaction = Transaction(handle, txn=txn, commit_info=commit_info)
+        transaction = Transaction(handle, txn=txn, commit_info=commit_info, binder=binder)
         try:
             with transaction:
                 value = body(transaction)
@@ -75,6 +77,7 @@ def run(
 def delete(handle: Handle, where: Filter, request: WriteRequest) -> CommitResult:
     """See `Table.delete`."""
     check_may_remove(handle.writable(), "")
+    where = bound(where)
 
     def begin() -> Transaction:
         return Transaction(handle, txn=request.txn, commit_info=request.user_info)
@@ -94,6 +97,7 @@ def overwrite_where(
     if (done := handle.recorded(request.txn)) is not None:
         return done
     check_may_remove(snapshot, "")
+    where = bound(where)
     predicate = deletable(where, snapshot.schema)
     staged = stage(
         handle.store,

@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from atomic_manifest.data.input.conform import conform
+from atomic_manifest.data.names import names_of
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.sink import WrittenFile
 from atomic_manifest.data.write.writer import write_files
@@ -203,18 +204,16 @@ def _checked(
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
-def partition_names(given: Sequence[str]) -> tuple[str, ...]:
+def partition_names(given: Iterable[str]) -> tuple[str, ...]:
     """The partition columns that a user gave.
 
     Raises:
-        DataError: A single name, which is a sequence of names of one letter; or no names at all.
+        DataError: As `names_of`; or what is no name among them.
     """
-    if isinstance(given, str):
-        raise DataError(f"partition_by is a list of names, got {given!r}: give [{given!r}]")
-    names: object = given
-    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"partition_by is a list of names, got {given!r}")
-    return tuple(given)
+    names = tuple(names_of("partition_by", given))
+    if not all(isinstance(name, str) for name in names):
+        raise DataError(f"partition_by is a list of names, got {list(names)!r}")
+    return names
 
 
 def check_partitioning(snapshot: Snapshot, asked: Sequence[str]) -> None:

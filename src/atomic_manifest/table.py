@@ -8,7 +8,7 @@ they can be without reading all of the input. If an operation raises, nothing of
 its files are gone, except with `CommitOutcomeUnknown`, which says that it may be there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from os import PathLike
@@ -21,7 +21,7 @@ from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.resolve import resolve, revoke
 from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionState
-from atomic_manifest.data.filter.filters import Filter
+from atomic_manifest.data.filter.filters import Filter, bound
 from atomic_manifest.data.input.frame_schema import remembered
 from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.read.rows import requirement
@@ -74,7 +74,7 @@ class Table(Writing):
         url: Url,
         schema: pa.Schema,
         *,
-        partition_by: Sequence[str] = (),
+        partition_by: Iterable[str] = (),
         configuration: Mapping[str, str] | None = None,
         name: str | None = None,
         description: str | None = None,
@@ -225,7 +225,7 @@ def append(
     url: Url,
     data: Any,
     *,
-    partition_by: Sequence[str] = (),
+    partition_by: Iterable[str] = (),
     txn: tuple[str, int] | None = None,
     commit_info: Mapping[str, Any] | None = None,
     options: WriteOptions | None = None,
@@ -288,7 +288,7 @@ def write(
     data: Any,
     mode: WriteMode,
     *,
-    partition_by: Sequence[str] = (),
+    partition_by: Iterable[str] = (),
     where: Filter = None,
     partitions: Partitions | None = None,
     schema_mode: SchemaMode | None = None,
@@ -319,7 +319,7 @@ def write(
             were to be overwritten.
         DataError, CommitError: As for `Table.append`.
     """
-    partition_by = partition_names(partition_by)
+    partition_by, where = partition_names(partition_by), bound(where)
     request = write_request(data if where is None else None, **given)
     store = open_store(url, storage_options, filesystem=filesystem, env=env)
     table = _existing(store, env)
@@ -359,7 +359,7 @@ def _existing(store: ObjectStore, env: Env) -> Table | None:
 def read_table(
     url: Url,
     *,
-    columns: Sequence[str] | None = None,
+    columns: Iterable[str] | None = None,
     filters: Filter = None,
     version: int | datetime | None = None,
     storage_options: Mapping[str, Any] | None = None,

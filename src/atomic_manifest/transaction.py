@@ -11,7 +11,7 @@ Error semantics: an error in the block, or a refusal, leaves nothing in the log 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from atomic_manifest.commit.intent import ReadNothing
 from atomic_manifest.commit.result import CommitResult
+from atomic_manifest.data.filter.binding import Binder
 from atomic_manifest.data.filter.filters import Filter, to_expression, to_predicate
 from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.read.rows import requirement
@@ -51,6 +52,7 @@ class Transaction:
         txn: (application id, version) for idempotent writes.
         commit_info: The user's own `commitInfo` fields.
         commit_id: Of the commit; a fresh one by default.
+        binder: Of its filters, if other attempts share them.
 
     Attributes:
         result: The commit, once the block has ended; None if there was nothing to commit.
@@ -63,12 +65,14 @@ class Transaction:
         txn: tuple[str, int] | None = None,
         commit_info: Mapping[str, Any] | None = None,
         commit_id: str | None = None,
+        binder: Binder | None = None,
     ) -> None:
         self.result: CommitResult | None = None
         self._handle = handle
         self._txn = txn
         self._info = commit_info or {}
         self._commit_id = commit_id or handle.env.new_id()
+        self._bound = binder or Binder()
         self._state = "has not begun: use it in a `with` statement"
         self._work: Workspace | None = None
         self._begun_at = 0.0
@@ -103,7 +107,7 @@ class Transaction:
 
     # --- what it does ---
 
-    def read(self, columns: Sequence[str] | None = None, filter: Filter = None) -> pa.Table:
+    def read(self, columns: Iterable[str] | None = None, filter: Filter = None) -> pa.Table:
         """Read rows, the transaction's own changes included.
 
         The commit will depend on the rows that match `filter`, those that are not there yet too; with
@@ -120,9 +124,10 @@ class Transaction:
         """
         work = self._open()
         names = columns_of(columns, work.snapshot.schema)
-        if not isinstance(filter, pc.Expression):
-            return work.read(to_predicate(filter, work.snapshot.schema), names)
-        expression = to_expression(filter, work.snapshot.schema)
+        chosen = self._bound(filter)
+        if not isinstance(chosen, pc.Expression):
+            return work.read(to_predicate(chosen, work.snapshot.schema), names)
+        expression = to_expression(chosen, work.snapshot.schema)
 
         def scan(snapshot: Snapshot) -> pa.Table:
             store = self._handle.store
@@ -194,7 +199,7 @@ class Transaction:
 
     def delete_where(self, where: Filter, request: WriteRequest) -> int:
         """Delete rows. Not for users."""
-        work = self._open()
+        work, where = self._open(), self._bound(where)
         deleted = work.remove_where(deletable(where, work.snapshot.schema), request)
         self._did("DELETE", {"predicate": json.dumps([_text(where)])})
         return deleted
@@ -228,7 +233,7 @@ class Transaction:
             DataError: The data does not fit the table or `where`.
             TransactionEnded: The block has not begun, or has ended.
         """
-        work = self._open()
+        work, where = self._open(), self._bound(where)
         schema = work.snapshot.schema
         check_scope(where, partitions, work.snapshot.partition_columns)
         predicate = None if where is None else deletable(where, schema)

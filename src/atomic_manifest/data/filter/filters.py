@@ -17,14 +17,15 @@ Error semantics: `InvalidFilter` naming the column or the part that is wrong, be
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from operator import and_, or_
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atomic_manifest.data.filter.binding import MEMBERSHIPS, Filter, bound, is_triple
 from atomic_manifest.data.filter.filter_terms import Column, Terms, type_names
 from atomic_manifest.data.filter.filter_text import parse
 from atomic_manifest.errors import InvalidFilter
@@ -43,6 +44,7 @@ from atomic_manifest.log.pruning.predicate import (
 
 __all__ = [
     "Filter",
+    "bound",
     "columns_in",
     "predicate_expression",
     "takes_nan",
@@ -51,15 +53,9 @@ __all__ = [
     "type_names",
 ]
 
-Filter: TypeAlias = pc.Expression | str | list[Any] | None
-"""SQL-like text (see `filter_text`); or tuples `(column, op, value)` in disjunctive normal form: a list
-of them is their conjunction, a list of such lists a disjunction (as `pyarrow.parquet.read_table` takes
-it); or an Arrow expression; or None for all rows."""
-
 _MISSING = re.compile(
     r"No match for (?:FieldRef\.Name\((?P<name>.*?)\)|(?P<ref>.*?)) in ", re.DOTALL
 )
-_TRIPLE = 3
 _OPERATORS: Mapping[str, Operator] = {"==": "=", **{op: op for op in get_args(Operator)}}
 _FUNCTIONS = {
     "=": pc.equal,
@@ -107,7 +103,7 @@ def to_predicate(filter: Filter, schema: pa.Schema) -> Predicate:
             f"an Arrow expression cannot be looked into; give text or tuples instead of {filter}"
         )
     terms = Terms(schema)
-    return parse(filter, terms) if isinstance(filter, str) else _from_tuples(filter, terms)
+    return parse(filter, terms) if isinstance(filter, str) else _from_tuples(bound(filter), terms)
 
 
 def takes_nan(filter: Filter, schema: pa.Schema) -> bool:
@@ -143,41 +139,34 @@ def _nan_passes(term: Comparison | In, column: Column, *, negated: bool) -> bool
 
 
 def _from_tuples(filter: Any, terms: Terms) -> Predicate:
-    if not isinstance(filter, list | tuple) or not filter:
+    if not isinstance(filter, list) or not filter:
         raise InvalidFilter(
             "a filter is SQL-like text, a list of (column, op, value) or an expression, "
             f"got {filter!r}"
         )
-    groups = [filter] if _is_triple(filter[0]) else filter
+    groups = [filter] if is_triple(filter[0]) else filter
     found = [_conjunction(group, terms) for group in groups]
     return found[0] if len(found) == 1 else Or(tuple(found))
 
 
 def _conjunction(group: Any, terms: Terms) -> Predicate:
-    if not isinstance(group, list | tuple) or not group:
+    if not isinstance(group, list) or not group:
         raise InvalidFilter(f"not a list of (column, op, value): {group!r}")
     for triple in group:
-        if not _is_triple(triple):
+        if not is_triple(triple):
             raise InvalidFilter(f"not a (column, op, value): {triple!r}")
     found = [_term(triple, terms) for triple in group]
     return found[0] if len(found) == 1 else And(tuple(found))
-
-
-def _is_triple(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) == _TRIPLE and isinstance(value[0], str)
 
 
 def _term(triple: Any, terms: Terms) -> Predicate:
     name, op, value = triple
     if isinstance(op, str) and op in _OPERATORS:
         return terms.comparison(name, _OPERATORS[op], value)
-    if op not in ("in", "not in"):
+    if not isinstance(op, str) or op not in MEMBERSHIPS:
         raise InvalidFilter(f"column {name!r}: no such operator: {op!r}")
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise InvalidFilter(f"column {name!r}: {op!r} takes a list of values, got {value!r}")
-    values = value.to_pylist() if isinstance(value, pa.Array | pa.ChunkedArray) else list(value)
-    given = [each for each in values if each is not None]
-    found, with_null = terms.membership(name, given), len(given) < len(values)
+    given = [each for each in value if each is not None]
+    found, with_null = terms.membership(name, given), len(given) < len(value)
     if op == "in":
         return Or((found, IsNull(name))) if with_null else found
     return Not(found) if with_null else Or((Not(found), IsNull(name)))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from atomic_manifest.data.names import names_of
 from atomic_manifest.errors import DataError
 
 FLAVORS = (None, "hive", "filename")
@@ -42,12 +43,8 @@ def partition_columns(partitioning: Any, flavor: str | None, schema: pa.Schema) 
                 "partitioning_flavor goes with a list of names, not with a Partitioning"
             )
         names: Sequence[str] = partitioning.schema.names
-    elif partitioning is None or isinstance(partitioning, list | tuple):
-        names = partitioning or ()
     else:
-        raise DataError(
-            f"partitioning must be a Partitioning or a list of names, got {partitioning!r}"
-        )
+        names = () if partitioning is None else names_of("partitioning", partitioning)
     missing = [name for name in names if name not in schema.names]
     if missing:
         raise DataError(

@@ -3,7 +3,7 @@
 Error semantics: `DataError` naming the option, before anything is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +73,13 @@ class WriteOptions:
                 f"min_rows_per_group {self.min_rows_per_group} exceeds max_rows_per_group "
                 f"{self.max_rows_per_group}"
             )
-        for name, value in self.parquet.items():
+        # Each file is written with them, and an iterator has its values for one.
+        parquet = {
+            name: list(value) if isinstance(value, Iterator) else value
+            for name, value in self.parquet.items()
+        }
+        object.__setattr__(self, "parquet", parquet)
+        for name, value in parquet.items():
             if name in _OURS or (name in _UNFAITHFUL and value):
                 raise DataError(f"Parquet option {name!r} cannot be set on a table's files")
 
