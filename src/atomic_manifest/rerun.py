@@ -14,6 +14,7 @@ from atomic_manifest.commit.plan import same_layout
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.filter.binding import Binder
 from atomic_manifest.data.filter.filters import Filter, bound
+from atomic_manifest.data.input.once import Inputs
 from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.errors import CommitConflict, CommitContended, DataError
 from atomic_manifest.handle import Handle
@@ -56,18 +57,21 @@ def run(
     """See `Table.run`."""
     if attempts < 1:
         raise DataError(f"attempts must be at least 1, got {attempts}")
-    binder = Binder()
+    binder, inputs = Binder(), Inputs()
     for attempt in range(1, attempts + 1):
         done = handle.recorded(txn)
         if done is not None:
             return RunResult(None, done, attempt - 1)
-        transaction = Transaction(handle, txn=txn, commit_info=commit_info, binder=binder)
+        transaction = Transaction(
+            handle, txn=txn, commit_info=commit_info, binder=binder, inputs=inputs
+        )
         try:
             with transaction:
                 value = body(transaction)
         except (CommitConflict, CommitContended) as error:
             if attempt == attempts or error.commit_id != transaction.commit_id:
                 raise
+            inputs.begin_again()
             _step_back(handle, attempt)
         else:
             return RunResult(value, transaction.result, attempt)

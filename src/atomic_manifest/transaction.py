@@ -11,7 +11,7 @@ Error semantics: an error in the block, or a refusal, leaves nothing in the log 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -23,6 +23,7 @@ from atomic_manifest.commit.intent import ReadNothing
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.filter.binding import Binder
 from atomic_manifest.data.filter.filters import Filter, to_expression, to_predicate
+from atomic_manifest.data.input.once import Inputs
 from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.data.read.stream import stream
@@ -53,6 +54,7 @@ class Transaction:
         commit_info: The user's own `commitInfo` fields.
         commit_id: Of the commit; a fresh one by default.
         binder: Of its filters, if other attempts share them.
+        inputs: What other attempts have read of their input.
 
     Attributes:
         result: The commit, once the block has ended; None if there was nothing to commit.
@@ -66,6 +68,7 @@ class Transaction:
         commit_info: Mapping[str, Any] | None = None,
         commit_id: str | None = None,
         binder: Binder | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         self.result: CommitResult | None = None
         self._handle = handle
@@ -73,6 +76,7 @@ class Transaction:
         self._info = commit_info or {}
         self._commit_id = commit_id or handle.env.new_id()
         self._bound = binder or Binder()
+        self._inputs = inputs or Inputs()
         self._state = "has not begun: use it in a `with` statement"
         self._work: Workspace | None = None
         self._begun_at = 0.0
@@ -123,6 +127,8 @@ class Transaction:
             TransactionEnded: The block has not begun, or has ended.
         """
         work = self._open()
+        if isinstance(columns, Iterator):
+            columns = list(self._inputs.elements(columns, columns))
         names = columns_of(columns, work.snapshot.schema)
         chosen = self._bound(filter)
         if not isinstance(chosen, pc.Expression):
@@ -342,6 +348,7 @@ class Transaction:
             schema=self._open().snapshot.schema,
             preserve_index=preserve_index,
             coerce_timestamps=request.coerce_timestamps,
+            inputs=self._inputs,
         )
 
     def _open(self) -> Workspace:

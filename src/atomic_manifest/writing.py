@@ -44,7 +44,8 @@ class Writing(Reading):
         Args:
             data: An Arrow table, batch, reader, dataset or scanner; anything with
                 `__arrow_c_stream__` or `__arrow_c_array__`; a pandas frame; an iterable of these. Streams
-                are never held whole. Columns go by name; missing nullable ones become null.
+                are never held whole, and one that was read before is refused. Columns go by name; missing
+                nullable ones become null.
             txn: (application id, version). If the table already records this version of the
                 application, or a later one, nothing is written and the result says
                 `already_committed`.
@@ -242,7 +243,9 @@ class Writing(Reading):
         """Call `body` with a transaction and commit it; on a conflict, again with a new one.
 
         Each transaction sees the latest version after a conflict. `body` may be called several times
-        and should have no effects besides the transaction.
+        and should have no effects besides the transaction. It makes what can be read once (iterators,
+        generators, readers) itself: one from outside is used up by the first call, and refused by name
+        in the second.
 
         Args:
             body: Takes the `Transaction`.

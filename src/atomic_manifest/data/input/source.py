@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from atomic_manifest.data.input.conform import batch_converter
 from atomic_manifest.data.input.frames import of_frame, of_mapping
+from atomic_manifest.data.input.once import EVER, Inputs, used_up
 from atomic_manifest.errors import DataError
 
 _NOT_OF_ARROW = ("Int128", "UInt128")
@@ -32,6 +33,7 @@ def open_source(
     schema: _Schema = None,
     preserve_index: bool | None = None,
     coerce_timestamps: bool = False,
+    inputs: Inputs | None = None,
 ) -> pa.RecordBatchReader:
     """Read any tabular input as a stream of record batches.
 
@@ -45,20 +47,26 @@ def open_source(
         preserve_index: Of pandas input. None writes the named index levels as columns, and no
             unnamed one; True writes every level (`__index_level_0__` if unnamed); False none.
         coerce_timestamps: Of the elements of an iterable: see `conform`.
+        inputs: What the work that this belongs to has read so far.
 
     Returns:
         A reader that reads the input as it is read.
 
     Raises:
-        DataError: The input's type is not one of these, or an iterable is empty and has no `schema`.
+        DataError: The input's type is not one of these, an iterable is empty and has no `schema`, or
+            what gives its rows once was read before.
         SchemaMismatch: The first element of an iterable does not fit `schema`.
     """
     reader = _tabular(data, preserve_index=preserve_index)
     if reader is not None:
-        return reader
+        return reader if inputs is None else _remembered(data, reader, inputs)
     if not isinstance(data, Iterable) or isinstance(data, str | bytes | bytearray | memoryview):
         raise _unreadable(data)
-    elements = (_element(item, preserve_index=preserve_index) for item in data)
+    items: Iterable[Any] = data
+    if isinstance(data, Iterator):
+        items = EVER.elements(data, items)
+        items = items if inputs is None else inputs.elements(data, items)
+    elements = (_element(item, preserve_index=preserve_index) for item in items)
     return _chained(elements, schema, coerce_timestamps=coerce_timestamps)
 
 
@@ -88,7 +96,7 @@ def _tabular(data: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader 
 
 def _of_arrow(data: Any) -> pa.RecordBatchReader | None:
     if isinstance(data, pa.RecordBatchReader):
-        return data
+        return pa.RecordBatchReader.from_batches(data.schema, EVER.elements(data, data))
     if isinstance(data, pa.Table):
         return data.to_reader()
     if isinstance(data, pa.RecordBatch):
@@ -96,8 +104,28 @@ def _of_arrow(data: Any) -> pa.RecordBatchReader | None:
     if _is_instance(data, "pyarrow.dataset", "Dataset"):
         return data.scanner().to_reader()
     if _is_instance(data, "pyarrow.dataset", "Scanner"):
-        return data.to_reader()
+        return _scanned(data)
     return None
+
+
+def _scanned(scanner: Any) -> pa.RecordBatchReader:
+    """The rows of a scanner. Over what gives its rows once Arrow tells, when asked for them."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from scanner.to_reader()
+        except pa.ArrowInvalid as error:
+            if "already scanned" not in str(error):
+                raise
+            raise used_up(scanner, "it was scanned before") from error
+
+    return pa.RecordBatchReader.from_batches(scanner.projected_schema, batches())
+
+
+def _remembered(data: Any, reader: pa.RecordBatchReader, inputs: Inputs) -> pa.RecordBatchReader:
+    if isinstance(data, pa.RecordBatchReader):
+        return pa.RecordBatchReader.from_batches(reader.schema, inputs.elements(data, reader))
+    return inputs.stream(data, reader) if hasattr(data, "__arrow_c_stream__") else reader
 
 
 def _of_interface(data: Any) -> pa.RecordBatchReader | None:
