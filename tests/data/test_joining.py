@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -102,7 +103,14 @@ def fits_parquet(array: pa.Array) -> bool:
     return True
 
 
-PARQUET_CASES = {name: array for name, array in CASES.items() if fits_parquet(array)}
+def without_nan(array: pa.Array) -> pa.Array:
+    """A row group that holds NaN is encoded without the column's bounds, others with them."""
+    if not pa.types.is_floating(array.type):
+        return array
+    return array.filter(pc.invert(pc.fill_null(pc.is_nan(array), False)))
+
+
+PARQUET_CASES = {name: without_nan(array) for name, array in CASES.items() if fits_parquet(array)}
 
 
 def test_most_types_fit_parquet() -> None:

@@ -10,12 +10,13 @@ of the values of a `not in`, so rows with null match (unless null is among the v
 
 NaN differs from everything and is neither less nor greater, as in Arrow. Arrow's datasets forget that
 where they prune by Parquet statistics, so an expression of ours asks for NaN by name where it matches.
-Even so a dataset drops the NaN of a row group that holds but one other value: where `takes_nan` says
-that a filter wants it, rows are filtered after they were read.
+Even so a dataset drops the NaN of a row group that holds but one other value, and of zeros it knows
+only one: where `outdoes_bounds` says that a filter may want them, rows are filtered after they were read.
 
 Error semantics: `InvalidFilter` naming the column or the part that is wrong, before a file is read.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from functools import reduce
@@ -46,8 +47,8 @@ __all__ = [
     "Filter",
     "bound",
     "columns_in",
+    "outdoes_bounds",
     "predicate_expression",
-    "takes_nan",
     "to_expression",
     "to_predicate",
     "type_names",
@@ -106,19 +107,38 @@ def to_predicate(filter: Filter, schema: pa.Schema) -> Predicate:
     return parse(filter, terms) if isinstance(filter, str) else _from_tuples(bound(filter), terms)
 
 
-def takes_nan(filter: Filter, schema: pa.Schema) -> bool:
-    """Whether rows match a filter because they hold NaN; of an Arrow expression that is not known.
+def outdoes_bounds(filter: Filter, schema: pa.Schema) -> bool:
+    """Whether rows may match a filter that Arrow rules out by the bounds of floats.
 
     Args:
-        filter: See `Filter`.
+        filter: See `Filter`. Of an Arrow expression this is only known if it looks at one column.
         schema: The table's.
 
     Raises:
         InvalidFilter: As `to_expression`.
     """
-    if isinstance(filter, pc.Expression):
+    if not isinstance(filter, pc.Expression):
+        return _takes_nan(to_predicate(filter, schema), Terms(schema), negated=False)
+    names = columns_in(filter, schema)
+    if not any(_holds_floats(schema.field(name).type) for name in names):
         return False
-    return _takes_nan(to_predicate(filter, schema), Terms(schema), negated=False)
+    if len(names) > 1:
+        return True
+    field = schema.field(next(iter(names)))
+    if not pa.types.is_floating(field.type):
+        return True
+    probe = pa.table({field.name: pa.array([math.nan, 0.0, -0.0]).cast(field.type)})
+    try:
+        nan, zero, negative = (probe.slice(row, 1).filter(filter).num_rows for row in range(3))
+    except (ValueError, TypeError, LookupError, NotImplementedError):
+        return True
+    return bool(nan) or zero != negative
+
+
+def _holds_floats(type_: pa.DataType) -> bool:
+    if pa.types.is_nested(type_):
+        return any(_holds_floats(type_.field(number).type) for number in range(type_.num_fields))
+    return bool(pa.types.is_floating(type_))
 
 
 def _takes_nan(predicate: Predicate, terms: Terms, *, negated: bool) -> bool:

@@ -3,9 +3,10 @@
 Invariants: making the dataset makes no request beyond what `snapshot.files()` needs. Its schema is the
 table's: columns a file lacks, and `void` columns, read as null; partition columns come from the log.
 Files are in the log's order, those first that Arrow reads on its own; with a deletion vector, mapped
-columns or a filter that takes NaN it cannot (see `files`). With a filter, files that cannot match are left
-out (see `planning`), and the dataset gives only rows that pass. Every file carries what the log guarantees
-of its rows (see `guarantees`), so that filters of whoever scans the dataset leave out files as well.
+columns or a filter that outdoes the bounds of floats (see `filters`) it cannot (see `files`). With a
+filter, files that cannot match are left out (see `planning`), and the dataset gives only rows that pass.
+Every file carries what the log guarantees of its rows (see `guarantees`), so that filters of whoever scans
+the dataset leave out files as well.
 
 Error semantics: `CorruptLog` for a path that leaves the table or a partition value that is not of its
 column's type; `InvalidFilter`; while reading, see `files`.
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from atomic_manifest.data.filter.filters import Filter, takes_nan, to_expression
+from atomic_manifest.data.filter.filters import Filter, outdoes_bounds, to_expression
 from atomic_manifest.data.read.files import DataFile, FileReader
 from atomic_manifest.data.read.filesystem import to_filesystem
 from atomic_manifest.data.read.guarantees import (
@@ -103,7 +104,7 @@ def parts_of(
     all_special = (
         mapping.is_on
         or any(is_variant(field.type) for _, field in walk(schema))
-        or takes_nan(filter, schema)
+        or outdoes_bounds(filter, schema)
     )
     fragments, special = [], []
     for path, partition, guarantee, vector in zip(

@@ -11,15 +11,14 @@ Error semantics: `DataError` for options that Arrow does not take; what it raise
 through.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from atomic_manifest.data.write.floats import Floats, floats_of
 from atomic_manifest.data.write.joining import Encoded, encoded
 from atomic_manifest.data.write.options import CODEC, WriteOptions
 from atomic_manifest.errors import DataError
@@ -56,11 +55,11 @@ class RowGroupEncoder:
     def __init__(self, schema: pa.Schema, options: WriteOptions) -> None:
         self._schema = schema
         self._options = options
-        self._floats = [
+        self._covered = frozenset(
             path
             for path, type_ in covered(schema, options.indexed_columns)
             if types.is_floating(type_)
-        ]
+        )
         self._chooses = not _OF_ENCODINGS & options.parquet.keys()
         self._sampled = [field.name for field in schema if _can_be_counted(field.type)]
         others = [field for field in schema if field.name not in self._sampled]
@@ -88,6 +87,9 @@ class RowGroupEncoder:
         if self._chooses:
             given = self.worth_dictionary(rows) if dictionaries is None else dictionaries
             arguments["use_dictionary"] = [*given]
+        floats = floats_of(rows)
+        if floats.leaves:
+            arguments["write_statistics"] = self._bounded(floats)
         writer = pq.ParquetWriter(out, self._schema, metadata_collector=collected, **arguments)
         try:
             if rows.num_rows:
@@ -96,9 +98,24 @@ class RowGroupEncoder:
             writer.is_open = False  # or it would be closed once more, and fail in another way
             raise
         writer.close()
-        nan_free = frozenset(path for path in self._floats if not _has_nan(rows, path))
         file, (metadata,) = memoryview(out.getvalue()), collected
-        return encoded(file, metadata, nan_free, indexed=self._options.writes_indexes)
+        return encoded(
+            file,
+            metadata,
+            floats.nan_free & self._covered,
+            floats.unsaid,
+            indexed=self._options.writes_indexes,
+        )
+
+    def _bounded(self, floats: Floats) -> list[str] | bool:
+        """What Parquet calls the columns that get bounds: of those that shall, all but some floats."""
+        given = self._options.parquet.get("write_statistics", True)
+        if given is False:
+            return False
+        names = _leaves(self._schema, **self._options.writer_arguments())
+        # By name, for one name may be that of two: a field, and a column with a dot.
+        without = {names[position] for position in floats.leaves}
+        return [name for name in names if name not in without and (given is True or name in given)]
 
 
 def _can_be_counted(type_: pa.DataType) -> bool:
@@ -114,9 +131,9 @@ def _can_be_counted(type_: pa.DataType) -> bool:
     )
 
 
-def _leaves(schema: pa.Schema) -> list[str]:
+def _leaves(schema: pa.Schema, **arguments: Any) -> list[str]:
     """What Parquet calls the leaves of all columns."""
-    metadata = _empty_file(schema)
+    metadata = _empty_file(schema, **arguments)
     return [metadata.schema.column(index).path for index in range(metadata.num_columns)]
 
 
@@ -156,15 +173,3 @@ def _sample(rows: pa.Table) -> pa.Table:
         return rows
     starts = (index * (rows.num_rows - _RUN) // (runs - 1) for index in range(runs))
     return pa.concat_tables(rows.slice(start, _RUN) for start in starts)
-
-
-def _has_nan(rows: pa.Table, path: tuple[str, ...]) -> bool:
-    column = rows.column(path[0])
-    if path[1:]:
-        column = pc.struct_field(column, list(path[1:]))
-    if not types.is_float16(column.type):
-        # NaN and anything add up to NaN; but so do both infinities.
-        total = pc.sum(column).as_py()
-        if total is None or not math.isnan(total):
-            return False
-    return bool(pc.any(pc.is_nan(column)).as_py())

@@ -222,7 +222,9 @@ class FileSet:
             before.result()
         file.written = written = file.sink.close(last)
         # Here and not at the end, where no other file would be encoded meanwhile.
-        file.stats = self._statistics.text(written.footer, nan_free=written.nan_free)
+        file.stats = self._statistics.text(
+            written.footer, nan_free=written.nan_free, unsaid=written.unsaid
+        )
         return written.size
 
 

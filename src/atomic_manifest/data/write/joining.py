@@ -5,21 +5,23 @@ rows; only offsets tell where in the file it is. So each is encoded as a file of
 several by several threads, and `Joined` puts their bytes one behind the other and writes one footer, with
 the offsets moved.
 
-Invariant: the bytes of a joined file are those that Arrow's writer makes of the same row groups in one go.
+Invariant: the bytes of a joined file are those that Arrow's writer makes of the same row groups in one go,
+but for what each was encoded with: its dictionaries, and the columns that have bounds.
 
 Error semantics: what the encoder or the output raises comes through.
 
 Sources: Parquet format, `parquet.thrift` (field ids) and "File format" (what follows what).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atomic_manifest.data.write import thrift
 from atomic_manifest.data.write.thrift import Integer, Wanted
+from atomic_manifest.log.stats.footer import Unsaid
 from atomic_manifest.store.driver import Data
 
 MOST = 0x7FFF
@@ -53,6 +55,7 @@ class Encoded:
         footer: Where the footer starts.
         metadata: Arrow's reading of the footer.
         nan_free: Paths of the float columns with statistics that hold no NaN.
+        unsaid: What else is known of columns that the footer says nothing of.
     """
 
     file: memoryview
@@ -60,6 +63,7 @@ class Encoded:
     footer: int
     metadata: pq.FileMetaData
     nan_free: frozenset[tuple[str, ...]]
+    unsaid: Mapping[tuple[str, ...], Unsaid] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ def encoded(
     file: memoryview,
     metadata: pq.FileMetaData,
     nan_free: frozenset[tuple[str, ...]],
+    unsaid: Mapping[tuple[str, ...], Unsaid],
     *,
     indexed: bool,
 ) -> Encoded:
@@ -118,7 +123,7 @@ def encoded(
     if indexed:
         *_, integers = _parsed(bytes(file[footer:]))
         data_end = min((each.value for each in integers if each.name in _INDEXES), default=footer)
-    return Encoded(file, data_end, footer, metadata, nan_free)
+    return Encoded(file, data_end, footer, metadata, nan_free, unsaid)
 
 
 class Joined:

@@ -7,7 +7,7 @@ left after `abort`. No request is made for a file before it has a part.
 Error semantics: what the store raises comes through. After any error only `abort` makes sense.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from atomic_manifest.data.write.joining import Encoded, Joined
 from atomic_manifest.errors import AlreadyExists, DataError
 from atomic_manifest.log.ranged import RangedFile
+from atomic_manifest.log.stats.footer import Unsaid
 from atomic_manifest.store.conditions import IfAbsent
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -34,6 +35,7 @@ class WrittenFile:
         footer: The file's Parquet metadata, as written.
         nan_free: Paths of the float columns with statistics that hold no NaN, which a footer does not
             tell.
+        unsaid: By row group, what else the footer does not tell of columns.
     """
 
     path: str
@@ -41,6 +43,7 @@ class WrittenFile:
     rows: int
     footer: pq.FileMetaData
     nan_free: frozenset[tuple[str, ...]]
+    unsaid: Sequence[Mapping[tuple[str, ...], Unsaid]] = ()
 
 
 class ParquetSink:
@@ -72,6 +75,7 @@ class ParquetSink:
         self._part_size = part_size
         self._open: tuple[Upload, Joined] | None = None
         self._nan_free: list[frozenset[tuple[str, ...]]] = []
+        self._unsaid: list[Mapping[tuple[str, ...], Unsaid]] = []
         self._closing = False
 
     @property
@@ -82,7 +86,7 @@ class ParquetSink:
 
     def write(self, encoded: Encoded) -> None:
         """Take the next row groups; all of one schema."""
-        self._nan_free.append(encoded.nan_free)
+        self._know(encoded)
         self._begun()[1].add(encoded)
 
     def close(self, last: Encoded | None = None) -> WrittenFile:
@@ -112,9 +116,13 @@ class ParquetSink:
         if self._closing and not self._repeatable:
             self._store.delete(self.path)
 
+    def _know(self, encoded: Encoded) -> None:
+        self._nan_free.append(encoded.nan_free)
+        self._unsaid += [encoded.unsaid] * encoded.metadata.num_row_groups
+
     def _put(self, whole: Encoded) -> WrittenFile:
         """Write a small file as it is."""
-        self._nan_free.append(whole.nan_free)
+        self._know(whole)
         return self._finished(
             len(whole.file),
             whole.metadata,
@@ -130,7 +138,7 @@ class ParquetSink:
         except AlreadyExists:
             size, footer = self._found(footer)
         nan_free = frozenset.intersection(*self._nan_free)
-        return WrittenFile(self.path, size, footer.num_rows, footer, nan_free)
+        return WrittenFile(self.path, size, footer.num_rows, footer, nan_free, self._unsaid)
 
     def _found(self, ours: pq.FileMetaData) -> tuple[int, pq.FileMetaData]:
         """Size and footer of the file that was there before."""

@@ -11,8 +11,9 @@ Rules:
   struct is one, a list or a map is one.
 * Strings are cut to 32 characters; a maximum that was cut is raised to the next text of at most that
   length, by code point, and left out where there is none.
-* Parquet footers pass over NaN, which Spark, DuckDB and Polars sort above every number. So a float's
-  minimum is sound, and its maximum only if the caller knows that the column holds no NaN.
+* Parquet footers pass over NaN, which Spark, DuckDB and Polars sort above every number, and Arrow
+  nowhere. A float has no bounds where the caller knows of NaN (`Unsaid`), and a maximum only where it
+  knows that there is none.
 * Timestamps keep their microseconds. (Spark writes milliseconds, and widens a maximum by one when it
   reads it; so it may not be narrowed here.)
 
@@ -21,7 +22,7 @@ Error semantics: none of its own; statistics the footer lacks are left out.
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -36,6 +37,20 @@ from atomic_manifest.log.metadata.partition import iso_date, iso_timestamp
 _Path: TypeAlias = tuple[str, ...]
 _Bounds: TypeAlias = tuple[int | None, Any, Any]
 """Null count, minimum and maximum of a column, as JSON values; None is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """What is known of a column in a row group whose footer says nothing of it.
+
+    Attributes:
+        nulls: How many values are null.
+        value: What all the others are; None if nothing bounds them.
+    """
+
+    nulls: int
+    value: float | None
+
 
 INDEXED_COLUMNS = 32
 """Leaf columns with statistics unless `delta.dataSkippingNumIndexedCols` says otherwise."""
@@ -63,15 +78,27 @@ class FooterStatistics:
         # Of the file asked last: files of one write are alike, and there may be very many of them.
         self._last: tuple[pq.ParquetSchema, list[_Column]] | None = None
 
-    def text(self, metadata: pq.FileMetaData, *, nan_free: Collection[tuple[str, ...]] = ()) -> str:
+    def text(
+        self,
+        metadata: pq.FileMetaData,
+        *,
+        nan_free: Collection[_Path] = (),
+        unsaid: Sequence[Mapping[_Path, Unsaid]] = (),
+    ) -> str:
         """The JSON text of `add.stats` for a Parquet file.
 
         Args:
             metadata: The file's footer.
             nan_free: Paths of the float columns known to hold no NaN, which get a maximum too.
+            unsaid: What else is known of each row group; none if the footer says it all.
         """
-        every = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-        groups = [(group, num_rows) for group in every if (num_rows := group.num_rows)]
+        every = range(metadata.num_row_groups)
+        known = unsaid if len(unsaid) == len(every) else [{}] * len(every)
+        groups = [
+            _Group(group, group.num_rows, more)
+            for group, more in zip(map(metadata.row_group, every), known, strict=True)
+            if group.num_rows
+        ]
         null_counts: dict[str, Any] = {}
         minima: dict[str, Any] = {}
         maxima: dict[str, Any] = {}
@@ -163,17 +190,33 @@ def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _bounds(groups: Sequence[tuple[pq.RowGroupMetaData, int]], column: "_Column") -> _Bounds:
-    """What all row groups together, each with its number of rows, say of a column."""
+@dataclass(frozen=True, slots=True)
+class _Group:
+    metadata: pq.RowGroupMetaData
+    num_rows: int
+    unsaid: Mapping[_Path, Unsaid]
+
+
+def _bounds(groups: Sequence[_Group], column: "_Column") -> _Bounds:
+    """What all row groups together say of a column."""
     kind, null_count = column.kind, 0
     low = high = None
-    for group, num_rows in groups:
-        statistics = group.column(column.position).statistics
+    for group in groups:
+        unsaid = group.unsaid.get(column.path)
+        if unsaid is not None:
+            null_count += unsaid.nulls
+            if (value := unsaid.value) is None:
+                kind = None
+                continue
+            low = value if low is None else min(low, value)
+            high = value if high is None else max(high, value)
+            continue
+        statistics = group.metadata.column(column.position).statistics
         if statistics is None or not statistics.has_null_count:
             return None, None, None
         nulls = statistics.null_count
         null_count += nulls
-        if kind is None or nulls == num_rows:
+        if kind is None or nulls == group.num_rows:
             continue
         pair = kind.low_high(statistics) if statistics.has_min_max else None
         if pair is None:
