@@ -10,7 +10,7 @@ What the answers to a write prove:
 * 412 and 304: the condition did not hold. On Azure, where it means "exists", 409 on create too.
 * 404 on `IfMatch`: the same, there is no object.
 * 409, 429: the request was declined before anything was written.
-* 408, 5xx, no answer, an answer that breaks off: nothing.
+* 408, 5xx, no answer, an answer that breaks off: nothing. A panic of the SDK neither.
 * 501: the service lacks the operation. Other 4xx and redirects: the request can never succeed.
 """
 
@@ -90,6 +90,11 @@ class Failure:
         return self.kind in _VERDICTS
 
     @property
+    def is_panic(self) -> bool:
+        """Whether the SDK gave up on itself. Its classes for that can be imported from nowhere."""
+        return self.kind in ("PanicException", "RustPanic")
+
+    @property
     def is_of_credentials(self) -> bool:
         """Whether it was the request for credentials that failed."""
         return any(sign in self.text for sign in _CREDENTIAL_SERVICES)
@@ -144,7 +149,7 @@ def write_outcome(
     if failure.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Contended(ContendedCause.THROTTLED)
     error = failed_request(service, path, failure)
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable) or failure.is_panic:
         return Unanswered(error)
     if isinstance(error, NotFound):
         raise StoreError(f"{path}: the bucket does not exist", path=path)
@@ -176,6 +181,11 @@ def failed_request(service: Service, path: str, failure: Failure) -> StoreError:
 def _unproven(service: Service, path: str, failure: Failure) -> StoreError:
     """Of a failure whose status proves nothing, or that has none."""
     told = f"{path or 'the root'}: {service.value} says {failure.summary}"
+    if failure.is_panic:
+        return StoreError(
+            f"{path or 'the root'}: obstore panicked; look at the URL and the storage options",
+            path=path,
+        )
     if failure.kind in ("UnauthenticatedError", "PermissionDeniedError"):
         return StorePermissionDenied(
             f"{path or 'the root'}: the credentials for {service.value} could not be obtained",

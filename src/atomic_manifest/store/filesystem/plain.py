@@ -10,10 +10,11 @@ Error semantics: a filesystem's time-outs and connection errors are `StoreUnavai
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import IO, Any
+from functools import partial
+from typing import IO, Any, TypeVar
 
 from atomic_manifest.errors import (
     NotFound,
@@ -48,6 +49,7 @@ INSTEAD = {
 }
 """What to open where conditions are needed, by the filesystem's class."""
 
+_T = TypeVar("_T")
 _ETAGS = ("ETag", "etag", "e_tag", "generation")
 _TIMES = ("LastModified", "last_modified", "modified", "mtime", "updated", "created")
 
@@ -102,16 +104,14 @@ class PlainFilesystemDriver:
         meta = self.head(path, if_none_match=if_none_match)
         if start is not None:
             check_start(path, start, meta.size)
-        with self._reported(path):
-            data = self._fs.cat_file(self._file(path), start=start, end=end)
+        ask = partial(self._fs.cat_file, self._file(path), start=start, end=end)
+        data = self._asked(path, ask)
         return Object(bytes(data), meta)
 
     def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
         file = self._file(path)
-        with self._reported(path):
-            self._forget()
-            info = self._fs.info(file)
+        info = self._asked(path, lambda: self._fresh().info(file))
         if info["type"] != "file":
             raise NotFound(f"{path} is a folder", path=path)
         meta = _meta(path, info)
@@ -131,13 +131,12 @@ class PlainFilesystemDriver:
         del metadata
         file, body = self._file(path), bytes(data)
         self._unconditional(path, when)
-        try:
-            with self._reported(path, writing=True):
-                self._make_folder(file)
-                self._fs.pipe_file(file, body)
-        except StoreUnavailable as error:
-            return Unanswered(error)
-        return Written(ObjectMeta(path, len(body)))
+
+        def write() -> None:
+            self._make_folder(file)
+            self._fs.pipe_file(file, body)
+
+        return self._written(path, len(body), write)
 
     def start_upload(
         self,
@@ -154,14 +153,12 @@ class PlainFilesystemDriver:
         self._unconditional(path, when)
 
         def put(source: IO[bytes], size: int) -> WriteOutcome:
-            try:
-                with self._reported(path, writing=True):
-                    self._make_folder(file)
-                    with self._fs.open(file, "wb") as target:
-                        shutil.copyfileobj(source, target, part_size)
-            except StoreUnavailable as error:
-                return Unanswered(error)
-            return Written(ObjectMeta(path, size))
+            def write() -> None:
+                self._make_folder(file)
+                with self._fs.open(file, "wb") as target:
+                    shutil.copyfileobj(source, target, part_size)
+
+            return self._written(path, size, write)
 
         return SpooledUpload(put, part_size)
 
@@ -178,13 +175,12 @@ class PlainFilesystemDriver:
         self._unconditional(path, when)
         self._unconditional(path, source_when)
         found = self.head(source)
-        try:
-            with self._reported(path, writing=True):
-                self._make_folder(file)
-                self._fs.cp_file(self._file(source), file)
-        except StoreUnavailable as error:
-            return Unanswered(error)
-        return Written(ObjectMeta(path, found.size))
+
+        def write() -> None:
+            self._make_folder(file)
+            self._fs.cp_file(self._file(source), file)
+
+        return self._written(path, found.size, write)
 
     def delete(
         self, path: str, *, when: IfMatch | None = None, version: str | None = None
@@ -196,8 +192,7 @@ class PlainFilesystemDriver:
             raise UnsupportedByStore(f"{path}: {self._name} offers no versions", path=path)
         try:
             self.head(path)  # a folder of this name is not to be deleted
-            with self._reported(path):
-                self._fs.rm_file(file)
+            self._asked(path, partial(self._fs.rm_file, file))
         except NotFound:
             return Deleted()
         except StoreUnavailable as error:
@@ -214,10 +209,10 @@ class PlainFilesystemDriver:
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
         """See `Driver.list`. The whole listing is read at once, and put in order."""
         below, after = folder(prefix), start_after or ""
+        place = (self._root + below).rstrip("/") or self._root
         found: dict[str, Any] = {}
-        with self._reported(prefix), suppress(FileNotFoundError):
-            self._forget()
-            found = self._fs.find((self._root + below).rstrip("/") or self._root, detail=True)
+        with suppress(NotFound):
+            found = self._asked(prefix, lambda: self._fresh().find(place, detail=True))
         cut = len(self._root)
         metas = [_meta(name[cut:], info) for name, info in found.items()]
         wanted = (meta for meta in metas if meta.path.startswith(below) and meta.path > after)
@@ -230,9 +225,11 @@ class PlainFilesystemDriver:
     def _file(self, path: str) -> str:
         return self._root + check_path(path)
 
-    def _forget(self) -> None:
+    def _fresh(self) -> Any:
+        """The filesystem, without listings that it keeps."""
         with suppress(NotImplementedError):
             self._fs.invalidate_cache()
+        return self._fs
 
     def _make_folder(self, file: str) -> None:
         with suppress(FileExistsError, NotImplementedError):
@@ -249,20 +246,27 @@ class PlainFilesystemDriver:
             path=path,
         )
 
-    @contextmanager
-    def _reported(self, path: str, *, writing: bool = False) -> Iterator[None]:
-        """Turn the filesystem's errors into this library's."""
+    def _written(self, path: str, size: int, write: Callable[[], None]) -> WriteOutcome:
+        try:
+            self._asked(path, write, writing=True)
+        except StoreUnavailable as error:
+            return Unanswered(error)
+        return Written(ObjectMeta(path, size))
+
+    def _asked(self, path: str, ask: Callable[[], _T], *, writing: bool = False) -> _T:
+        """What the filesystem gives; its errors become this library's.
+
+        Raised after the handler and outside any `with`, so that nothing keeps the filesystem's text.
+        """
         name = path or "the root"
         try:
-            yield
+            return ask()
         except (StoreError, AssertionError):
             raise
         except Exception as error:  # noqa: BLE001 - a filesystem may raise anything
             told = _told(error, f"{name}: {self._name} failed with {type(error).__name__}", path)
             if isinstance(error, _MISSING) and not writing:
                 told = NotFound(f"{name} does not exist", path=path)
-        else:
-            return
         raise told
 
 

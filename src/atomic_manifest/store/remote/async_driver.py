@@ -5,11 +5,10 @@ loop, and is waited for.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import obstore
 
@@ -28,15 +27,16 @@ from atomic_manifest.store.driver import (
     Written,
     check_path,
 )
-from atomic_manifest.store.failures import Service, read_failure, write_outcome
-from atomic_manifest.store.remote.driver import PAGE, RemoteDriver
+from atomic_manifest.store.failures import Failure, Service, write_outcome
+from atomic_manifest.store.remote.driver import PAGE, Backend, RemoteDriver
 from atomic_manifest.store.remote.forks import THREADS
+from atomic_manifest.store.remote.sdk import tried_async
 from atomic_manifest.store.remote.second_client import SecondClient
 from atomic_manifest.store.remote.second_upload import AsyncSecondUpload
-from atomic_manifest.store.remote.terms import SDK_ERRORS, Keys, never_matches
+from atomic_manifest.store.remote.terms import Keys, Terms, never_matches
 
 if TYPE_CHECKING:
-    from obstore import AsyncWritableFile
+    from obstore import AsyncWritableFile, Bytes, GetResult
 
 
 class AsyncRemoteDriver:
@@ -75,9 +75,9 @@ class AsyncRemoteDriver:
             await self.head(path, if_none_match=if_none_match)
         options = self._terms.get_options(path, range, if_none_match, head=False)
         key = self._terms.key(path)
-        with self._terms.reported(path):
-            result = await obstore.get_async(self._remote.requests, key, options=options)
-            return self._terms.object(path, result, await result.bytes_async())
+        ask = partial(_read, self._remote.requests, key, options)
+        result, body = await self._terms.asked_async(path, ask)
+        return self._terms.object(path, result, body)
 
     async def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
@@ -87,9 +87,9 @@ class AsyncRemoteDriver:
             )
         options = self._terms.get_options(path, None, if_none_match, head=True)
         key = self._terms.key(path)
-        with self._terms.reported(path):
-            result = await obstore.get_async(self._remote.requests, key, options=options)
-            return self._terms.unlike(if_none_match, self._terms.meta(path, result))
+        ask = partial(obstore.get_async, self._remote.requests, key, options=options)
+        result = await self._terms.asked_async(path, ask)
+        return self._terms.unlike(if_none_match, self._terms.meta(path, result))
 
     async def put(
         self,
@@ -108,20 +108,19 @@ class AsyncRemoteDriver:
         mode = self._terms.mode(path, when)
         if never_matches(when):
             return Refused()
-        try:
-            result = await obstore.put_async(
-                self._remote.requests,
-                key,
-                memoryview(data).cast("B"),
-                mode=mode,
-                attributes=attributes,
-                use_multipart=False,
-            )
-        except SDK_ERRORS as error:
-            failure = read_failure(error)
-        else:
-            return Written(self._terms.written(path, data, metadata, result))
-        return write_outcome(self._terms.service, path, when, failure)
+        ask = partial(
+            obstore.put_async,
+            self._remote.requests,
+            key,
+            memoryview(data).cast("B"),
+            mode=mode,
+            attributes=attributes,
+            use_multipart=False,
+        )
+        result = await tried_async(ask)
+        if isinstance(result, Failure):
+            return write_outcome(self._terms.service, path, when, result)
+        return Written(self._terms.written(path, data, metadata, result))
 
     async def start_upload(
         self,
@@ -143,14 +142,16 @@ class AsyncRemoteDriver:
                 part_size=part_size,
                 max_in_flight=max_in_flight,
             )
-        writer = obstore.open_writer_async(
+        open_writer = partial(
+            obstore.open_writer_async,
             self._remote.uploads,
             key,
             attributes=attributes,
             buffer_size=part_size,
             max_concurrency=max_in_flight,
         )
-        return AsyncRemoteUpload(path, writer, partial(self._terms.reported, path))
+        writer = self._terms.asked(path, open_writer)
+        return AsyncRemoteUpload(path, writer, self._terms)
 
     async def copy(
         self,
@@ -212,15 +213,11 @@ class AsyncRemoteDriver:
     async def _listed(
         self, prefix: str, below: str, offset: str | None
     ) -> AsyncIterator[ObjectMeta]:
-        with self._terms.reported(prefix):
-            pages = obstore.list(
-                self._remote.requests, below or None, offset=offset, chunk_size=PAGE
-            )
-        while True:
-            with self._terms.reported(prefix):
-                page = await anext(pages, None)
-            if page is None:
-                return
+        backend = self._remote.requests
+        ask = partial(obstore.list, backend, below or None, offset=offset, chunk_size=PAGE)
+        pages = self._terms.asked(prefix, ask)
+        ask_page = partial(anext, pages, None)
+        while (page := await self._terms.asked_async(prefix, ask_page)) is not None:
             for meta in self._terms.listed(page, below, offset):
                 yield meta
 
@@ -239,8 +236,8 @@ class AsyncRemoteDriver:
 
     async def _delete(self, path: str, key: str | Keys) -> None:
         try:
-            with self._terms.reported(path):
-                await obstore.delete_async(self._remote.requests, key)
+            ask = partial(obstore.delete_async, self._remote.requests, key)
+            await self._terms.asked_async(path, ask)
         except NotFound:
             if isinstance(key, list):  # what follows the missing one was not deleted
                 for single in key:
@@ -253,33 +250,31 @@ class AsyncRemoteUpload:
     Args:
         path: The object's path.
         writer: obstore's writer of it.
-        reported: Turns the SDK's errors into this library's.
+        terms: Turn the SDK's failures into errors.
     """
 
     def __init__(
         self,
         path: str,
         writer: "AsyncWritableFile",
-        reported: Callable[[], AbstractContextManager[None]],
+        terms: Terms,
     ) -> None:
         self._path = path
         self._writer: AsyncWritableFile | None = writer
-        self._reported = reported
+        self._terms = terms
         self._size = 0
 
     async def write(self, data: Data) -> None:
         """See `DriverUpload.write`."""
         assert self._writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
-        with self._reported():
-            self._size += await self._writer.write(data)
+        self._size += await self._terms.asked_async(self._path, partial(self._writer.write, data))
 
     async def finish(self) -> WriteOutcome:
         """See `DriverUpload.finish`. The result tells neither ETag nor time."""
         writer, self._writer = self._writer, None
         assert writer is not None, "the upload is over"  # noqa: S101 - misuse, not input
         try:
-            with self._reported():
-                await writer.close()
+            await self._terms.asked_async(self._path, writer.close)
         except StoreUnavailable as error:
             return Unanswered(error)
         return Written(ObjectMeta(self._path, self._size))
@@ -288,5 +283,10 @@ class AsyncRemoteUpload:
         """See `DriverUpload.abort`."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            with self._reported():
-                await writer.__aexit__(Exception, None, None)
+            leave = partial(writer.__aexit__, Exception, None, None)
+            await self._terms.asked_async(self._path, leave)
+
+
+async def _read(backend: Backend, key: str, options: Any) -> "tuple[GetResult, Bytes]":
+    result = await obstore.get_async(backend, key, options=options)
+    return result, await result.bytes_async()

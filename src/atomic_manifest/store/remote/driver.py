@@ -17,7 +17,7 @@ See `remote.terms` for what is sent.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -37,14 +37,17 @@ from atomic_manifest.store.driver import (
     Written,
     check_path,
 )
-from atomic_manifest.store.failures import Service, read_failure, write_outcome
+from atomic_manifest.store.failures import Failure, Service, write_outcome
 from atomic_manifest.store.remote.forks import THREADS
+from atomic_manifest.store.remote.sdk import tried
 from atomic_manifest.store.remote.second_client import SecondClient
 from atomic_manifest.store.remote.second_upload import SecondUpload
-from atomic_manifest.store.remote.terms import SDK_ERRORS, Dialect, Keys, Terms, never_matches
+from atomic_manifest.store.remote.terms import Dialect, Keys, Terms, never_matches
 from atomic_manifest.store.remote.upload import RemoteUpload
 
 if TYPE_CHECKING:
+    from obstore import Bytes, GetResult
+
     from atomic_manifest.store.filesystem.calls import Calls
     from atomic_manifest.store.remote.async_driver import AsyncRemoteDriver
     from atomic_manifest.store.remote.raw import Raw
@@ -130,9 +133,8 @@ class RemoteDriver:
             self.head(path, if_none_match=if_none_match)
         options = self.terms.get_options(path, range, if_none_match, head=False)
         key = self.terms.key(path)
-        with self.terms.reported(path):
-            result = obstore.get(self.requests, key, options=options)
-            return self.terms.object(path, result, result.bytes())
+        result, body = self.terms.asked(path, partial(_read, self.requests, key, options))
+        return self.terms.object(path, result, body)
 
     def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
@@ -142,9 +144,9 @@ class RemoteDriver:
             )
         options = self.terms.get_options(path, None, if_none_match, head=True)
         key = self.terms.key(path)
-        with self.terms.reported(path):
-            result = obstore.get(self.requests, key, options=options)
-            return self.terms.unlike(if_none_match, self.terms.meta(path, result))
+        ask = partial(obstore.get, self.requests, key, options=options)
+        result = self.terms.asked(path, ask)
+        return self.terms.unlike(if_none_match, self.terms.meta(path, result))
 
     def put(
         self,
@@ -163,20 +165,19 @@ class RemoteDriver:
         mode = self.terms.mode(path, when)
         if never_matches(when):
             return Refused()
-        try:
-            result = obstore.put(
-                self.requests,
-                key,
-                memoryview(data).cast("B"),  # obstore reads other formats item by item
-                mode=mode,
-                attributes=attributes,
-                use_multipart=False,
-            )
-        except SDK_ERRORS as error:
-            failure = read_failure(error)
-        else:
-            return Written(self.terms.written(path, data, metadata, result))
-        return write_outcome(self.terms.service, path, when, failure)
+        ask = partial(
+            obstore.put,
+            self.requests,
+            key,
+            memoryview(data).cast("B"),  # obstore reads other formats item by item
+            mode=mode,
+            attributes=attributes,
+            use_multipart=False,
+        )
+        result = tried(ask)
+        if isinstance(result, Failure):
+            return write_outcome(self.terms.service, path, when, result)
+        return Written(self.terms.written(path, data, metadata, result))
 
     def start_upload(
         self,
@@ -198,14 +199,16 @@ class RemoteDriver:
                 part_size=part_size,
                 max_in_flight=max_in_flight,
             )
-        writer = obstore.open_writer(
+        open_writer = partial(
+            obstore.open_writer,
             self.uploads,
             key,
             attributes=attributes,
             buffer_size=part_size,
             max_concurrency=max_in_flight,
         )
-        return RemoteUpload(path, writer, partial(self.terms.reported, path))
+        writer = self.terms.asked(path, open_writer)
+        return RemoteUpload(path, writer, self.terms)
 
     def copy(
         self,
@@ -266,13 +269,10 @@ class RemoteDriver:
         return self.second
 
     def _listed(self, prefix: str, below: str, offset: str | None) -> Iterator[ObjectMeta]:
-        with self.terms.reported(prefix):
-            pages = obstore.list(self.requests, below or None, offset=offset, chunk_size=PAGE)
-        while True:
-            with self.terms.reported(prefix):
-                page = next(pages, None)
-            if page is None:
-                return
+        ask = partial(obstore.list, self.requests, below or None, offset=offset, chunk_size=PAGE)
+        pages = self.terms.asked(prefix, ask)
+        ask_page = partial(next, pages, None)
+        while (page := self.terms.asked(prefix, ask_page)) is not None:
             yield from self.terms.listed(page, below, offset)
 
     def _listed_by_second(self, prefix: str, start_after: str | None) -> Iterator[ObjectMeta]:
@@ -287,9 +287,13 @@ class RemoteDriver:
 
     def _delete(self, path: str, key: str | Keys) -> None:
         try:
-            with self.terms.reported(path):
-                obstore.delete(self.requests, key)
+            self.terms.asked(path, partial(obstore.delete, self.requests, key))
         except NotFound:
             if isinstance(key, list):  # what follows the missing one was not deleted
                 for single in key:
                     self._delete(path, single)
+
+
+def _read(backend: Backend, key: str, options: Any) -> "tuple[GetResult, Bytes]":
+    result = obstore.get(backend, key, options=options)
+    return result, result.bytes()

@@ -7,6 +7,7 @@ pool and go through proxies as the driver's own client does.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -23,11 +24,11 @@ from atomic_manifest.store.driver import (
     Written,
     check_path,
 )
-from atomic_manifest.store.failures import Service, failed_request, read_failure, write_outcome
+from atomic_manifest.store.failures import Failure, Service, failed_request, write_outcome
 from atomic_manifest.store.keys import check_metadata
 from atomic_manifest.store.remote.driver import Backend
 from atomic_manifest.store.remote.forks import THREADS
-from atomic_manifest.store.remote.terms import SDK_ERRORS
+from atomic_manifest.store.remote.sdk import tried
 
 if TYPE_CHECKING:
     from obstore import PutResult
@@ -104,15 +105,12 @@ class Raw:
             UnsupportedByStore: In a process that was forked.
         """
         THREADS.need()
-        try:
-            result = self._put(self._client(headers), path, data, {})
-        except SDK_ERRORS as error:
-            failure = read_failure(error)
-        else:
+        result = tried(lambda: self._put(self._client(headers), path, data, {}))
+        if not isinstance(result, Failure):
             return RawAnswer(_OK, result["e_tag"])
-        if failure.status is None:
-            raise StoreUnavailable(f"{path}: {failure.summary}", path=path)
-        return RawAnswer(failure.status, None)
+        if result.status is None:
+            raise StoreUnavailable(f"{path}: {result.summary}", path=path)
+        return RawAnswer(result.status, None)
 
     def delete_each(self, paths: Iterable[str]) -> None:
         """Delete objects one request each, for services that take no batches.
@@ -123,13 +121,8 @@ class Raw:
         THREADS.need()
         client = self._client({}, disable_bulk_delete="true")
         for path in paths:
-            try:
-                obstore.delete(client, self._root + check_path(path))
-            except SDK_ERRORS as error:
-                failure = read_failure(error)
-            else:
-                continue
-            if failure.status != HTTPStatus.NOT_FOUND:
+            failure = tried(partial(obstore.delete, client, self._root + check_path(path)))
+            if failure is not None and failure.status != HTTPStatus.NOT_FOUND:
                 raise failed_request(self._service, path, failure)
 
     def creator(self, headers: Mapping[str, str]) -> Creator:
@@ -149,16 +142,13 @@ class Raw:
             check_metadata(path, metadata or {})
             view = memoryview(data).cast("B")
             THREADS.need()
-            try:
-                result = self._put(client, path, view, metadata or {})
-            except SDK_ERRORS as error:
-                failure = read_failure(error)
-            else:
+            result = tried(lambda: self._put(client, path, view, metadata or {}))
+            if not isinstance(result, Failure):
                 etag = ETag.parse(result["e_tag"]) if result["e_tag"] else None
                 return Written(ObjectMeta(path, view.nbytes, etag, None, metadata or {}))
-            if failure.code in _EXISTS:
+            if result.code in _EXISTS:
                 return Refused()
-            return write_outcome(self._service, path, IfAbsent(), failure)
+            return write_outcome(self._service, path, IfAbsent(), result)
 
         return create
 

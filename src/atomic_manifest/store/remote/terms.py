@@ -6,26 +6,22 @@ generation. Azure's metadata names can hold no hyphen, so hyphens are sent as un
 underscores read as hyphens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from obstore.exceptions import BaseError
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from atomic_manifest.errors import NotModified, StoreUnavailable, UnsupportedByStore
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import Data, Object, ObjectMeta, check_path
-from atomic_manifest.store.failures import Service, failed_request, read_failure
+from atomic_manifest.store.failures import Failure, Service, failed_request
 from atomic_manifest.store.keys import check_metadata, check_range, folder
+from atomic_manifest.store.remote.sdk import tried, tried_async
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetResult, PutResult
     from obstore import ObjectMeta as Listed
 
-SDK_ERRORS = (BaseError, OSError, NotImplementedError, ValueError)
-"""Everything that obstore raises."""
-
+_T = TypeVar("_T")
 Keys: TypeAlias = list[str]
 
 _CUSTOMER_KEY = (
@@ -235,17 +231,18 @@ class Terms:
                 path = key[len(self.root) :]
                 yield ObjectMeta(path, found["size"], self._etag(found), found["last_modified"])
 
-    @contextmanager
-    def reported(self, path: str) -> Iterator[None]:
-        """Turn the SDK's errors into this library's."""
-        try:
-            yield
-        except SDK_ERRORS as error:
-            failure = read_failure(error)
-        else:
-            return
-        # Outside the handler, so that the SDK's text is no part of the traceback.
-        raise failed_request(self.service, path, failure)
+    def asked(self, path: str, ask: Callable[[], _T]) -> _T:
+        """What the SDK gives; its failures raise this library's errors."""
+        return self._unless_failed(path, tried(ask))
+
+    async def asked_async(self, path: str, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """The same of a coroutine."""
+        return self._unless_failed(path, await tried_async(ask))
+
+    def _unless_failed(self, path: str, given: _T | Failure) -> _T:
+        if isinstance(given, Failure):
+            raise failed_request(self.service, path, given)
+        return given
 
     def _etag(self, told: Mapping[str, Any]) -> ETag | None:
         text = told["version" if self.service is Service.GCS else "e_tag"]
