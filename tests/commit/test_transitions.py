@@ -55,8 +55,9 @@ from atomic_manifest.testing.model.world import copied, copied_machine
 from tests.commit.actions import add, intent, remove
 
 DEPTH = 5
-OLDER = f"{FOLDER}/{0:020}-older.json"
+OLDER = f"{FOLDER}/{4:020}-elder.json"
 YOUNGER = f"{FOLDER}/{99:020}-younger.json"
+YOUNGEST = f"{FOLDER}/{99:020}-youngest.json"
 LATER = Moment(6.0, 0, 0.0)
 """After the end of a follower's patience."""
 LATE = Moment(1e6, 0, 0.0)
@@ -74,9 +75,11 @@ def events(machine):
             yield IntentPosted()
         case ListIntents():
             own = machine.progress.own.key
-            yield from map(IntentsListed, [(), (own,), (OLDER, own), (own, YOUNGER)])
-        case ReadIntents():
+            younger = (own, YOUNGER, YOUNGEST)
+            yield from map(IntentsListed, [(), (own,), (OLDER, own), younger])
+        case ReadIntents(keys):
             yield IntentsRead({})
+            yield IntentsRead(dict.fromkeys(keys, b"no intent"))
             return
         case Wait():
             yield Waited()
@@ -97,7 +100,7 @@ def _readable(asked: ReadEntries):
     yield (Entry(first, txns=(Txn(app_id="x", version=1),)),)
     yield (Entry(first, removes=(remove("a"),)),)
     yield (Entry(first, revoked=frozenset({INTENT.commit_id})),)
-    yield (Entry(first, commits=(CommitRecord("older", "WRITE"),)),)
+    yield (Entry(first, commits=(CommitRecord("elder", "WRITE"),)),)
 
 
 @cache
@@ -108,6 +111,7 @@ def reached():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(progress, "LIFETIME", lifetime)
             patch.setattr(progress, "_LED_LOSSES", led_losses)
+            patch.setattr(progress, "GATHER_LIMIT", 1)
             _explore_into(found)
     return found
 

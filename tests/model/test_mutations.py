@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from atomic_manifest.commit import combine, conflicts, progress, protocol
+from atomic_manifest.commit import combine, conflicts, gathering, progress, protocol
 from atomic_manifest.commit.intent import Isolation
 from atomic_manifest.commit.messages import (
     AlreadyCommitted,
@@ -444,7 +444,11 @@ def test_including_an_expired_intent_is_found(monkeypatch):
             version,
         )
 
+    def sift(listed, own_key, _oldest_base, garbage):
+        return gathering.sift(listed, own_key, 0, garbage)
+
     monkeypatch.setattr(progress, "combine", mutated)
+    monkeypatch.setattr(progress, "sift", sift)
     assert_found(
         r"Unknown.*, but the log has it at",
         memories=BOTH,

@@ -35,12 +35,14 @@ class Candidate:
         body: `encode(intent.actions)`, kept because it is the same in every entry.
         key: Where the intent is posted; None if it is not.
         expires: The last version that may hold it; None without bound.
+        is_foreign: Whether another process wrote it: then nothing of it is to be trusted.
     """
 
     intent: Intent
     body: bytes
     key: str | None = None
     expires: int | None = None
+    is_foreign: bool = False
 
     @classmethod
     def of(cls, intent: Intent) -> "Candidate":
@@ -90,12 +92,17 @@ def combine(candidates: Iterable[Candidate], entries: Sequence[Entry], version: 
     shared = _Shared(version)
     spent: list[str] = []
     for candidate in candidates:
-        match _fate(candidate, entries, version):
-            case _Fate.SPENT:
-                if candidate.key is not None:
-                    spent.append(candidate.key)
-            case _Fate.ELIGIBLE:
+        try:
+            fate = _fate(candidate, entries, version)
+            if fate is _Fate.ELIGIBLE:
                 shared.offer(candidate)
+        except Exception:
+            # What another process says it has read may be anything. It stops nobody but itself.
+            if not candidate.is_foreign:
+                raise
+        else:
+            if fate is _Fate.SPENT and candidate.key is not None:
+                spent.append(candidate.key)
     return Combination(version, tuple(shared.accepted), tuple(spent))
 
 

@@ -135,11 +135,11 @@ def _metadata_changed(intent: Intent, entry: Entry) -> _Found:
     if intent.changes_metadata or intent.base_metadata is None:
         yield ConflictKind.METADATA_CHANGED, "both change the table's metadata"
         return
-    for what in _differences(intent.base_metadata, entry.metadata):
+    for what in differences(intent.base_metadata, entry.metadata):
         yield ConflictKind.METADATA_CHANGED, f"{what} was changed"
 
 
-def _differences(base: Metadata, new: Metadata) -> Iterator[str]:
+def differences(base: Metadata, new: Metadata) -> Iterator[str]:
     """What of `new` a writer that knows only `base` would get wrong."""
     if base.schema_string != new.schema_string:
         yield "the schema"

@@ -186,11 +186,16 @@ def _post(store: store_driver.Driver, key: str, data: bytes) -> Event:
 
 def _list(store: store_driver.Driver) -> Event:
     try:
-        return IntentsListed(tuple(meta.path for meta in store.list(FOLDER)))
+        found = list(store.list(FOLDER))
     except StoreUnavailable as error:
         return Unanswered(error)
     except StoreError as error:
         return Failed(error)
+    return IntentsListed(
+        tuple(sorted(meta.path for meta in found)),
+        {meta.path: meta.size for meta in found},
+        {m.path: m.last_modified.timestamp() for m in found if m.last_modified is not None},
+    )
 
 
 def _gather(store: store_driver.Driver, keys: Sequence[str]) -> Event:

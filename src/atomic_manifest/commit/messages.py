@@ -121,9 +121,17 @@ class IntentPosted:
 
 @dataclass(frozen=True, slots=True)
 class IntentsListed:
-    """The keys of the posted intents, ascending."""
+    """What is posted.
+
+    Attributes:
+        keys: Ascending.
+        sizes: Bytes of each, where the store tells them.
+        modified: When the store took each, in seconds since the Unix epoch, where it tells that.
+    """
 
     keys: tuple[str, ...]
+    sizes: Mapping[str, int] = field(default_factory=dict, repr=False)
+    modified: Mapping[str, float] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The handlers of `commit.protocol` decide; a `Progress` keeps the books: which en
 is sent where, what the others wait for, how much of the budget is left.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atomic_manifest.commit.combine import (
@@ -15,6 +15,14 @@ from atomic_manifest.commit.combine import (
     render_revocation,
 )
 from atomic_manifest.commit.conflicts import check, repeats_txn
+from atomic_manifest.commit.gathering import (
+    GATHER_LIMIT,
+    GATHER_ROUNDS,
+    Sifted,
+    portion,
+    readable,
+    sift,
+)
 from atomic_manifest.commit.intent import Intent
 from atomic_manifest.commit.messages import (
     AlreadyCommitted,
@@ -23,17 +31,19 @@ from atomic_manifest.commit.messages import (
     Conflicted,
     CreateEntry,
     GaveUp,
+    IntentsListed,
     Moment,
     Outcome,
     PostIntent,
     Unknown,
 )
-from atomic_manifest.commit.posted import LIFETIME, encode_intent, id_in, key_of
+from atomic_manifest.commit.posted import LIFETIME, decode_intent, encode_intent, id_in, key_of
+from atomic_manifest.commit.sound import same_table
 from atomic_manifest.log.entry import Entry
 
 _REMEMBERED_ENTRIES = 64
 _REMEMBERED_ACTIONS = 10_000
-_REMEMBERED_SUSPECTS = 64
+_REMEMBERED_KEYS = 4096
 _MINIMAL_UNIT_SECONDS = 0.002
 _REVOCATIONS = 10
 """PUTs of a revocation before its commit is called unknown."""
@@ -61,12 +71,14 @@ class Memory:
             intent straight away.
         unit_seconds: How long a PUT took.
         suspects: Keys of posted intents whose writers did not lead when it was their turn.
+        garbage: Keys of what is posted and turned out to be no intent.
         recent: Entries up to the version it knows, consecutive, for leading writers with older bases.
     """
 
     contended: bool = False
     unit_seconds: float = 0.0
     suspects: frozenset[str] = frozenset()
+    garbage: frozenset[str] = frozenset()
     recent: tuple[Entry, ...] = ()
 
 
@@ -128,6 +140,11 @@ class Progress:
         self._ids = frozenset(record.id for record in intent.records)
         self._memory = memory
         self._suspects = memory.suspects
+        self._garbage = memory.garbage
+        self._listed = IntentsListed(())
+        self._ungathered: tuple[str, ...] = ()
+        self._rounds = 0
+        self._sifted = Sifted()
         self._met = 0
         self._led_losses = 0
         self._revocations = 0
@@ -188,7 +205,7 @@ class Progress:
         self.own = Candidate(intent, self.own.body, key_of(intent), base + LIFETIME)
         self.posted = True
         self._sent_at = self.now.monotonic
-        return PostIntent(key_of(intent), encode_intent(self.own))
+        return PostIntent(key_of(intent), encode_intent(self.own, self.now.unix_ms))
 
     def measure(self) -> None:
         """Let the time of the PUT just answered into the unit of pauses.
@@ -283,6 +300,41 @@ class Progress:
         self._suspects |= self.awaited
         return True
 
+    def sift(self, listed: IntentsListed) -> tuple[str, ...]:
+        """The keys behind which a writer may be waiting, of what was listed."""
+        assert self.own.key is not None  # noqa: S101 - one lists after posting
+        self._listed = listed
+        self._sifted = sift(listed, self.own.key, self.version - LIFETIME, self._garbage)
+        self._suspects &= frozenset(self._sifted.waiting)
+        self._garbage &= frozenset(listed.keys)
+        return self._sifted.waiting
+
+    def begin_gathering(self) -> tuple[str, ...]:
+        """What to read first of the intents of those who wait."""
+        assert self.own.key is not None  # noqa: S101 - one lists after posting
+        self.others = {}
+        self._rounds = 0
+        self._ungathered = readable(self._listed, self._sifted, self.own.key)
+        return self._next_to_gather()
+
+    def _next_to_gather(self) -> tuple[str, ...]:
+        self._rounds += 1
+        chosen = portion(self._listed, self._ungathered, GATHER_LIMIT - len(self.others))
+        self._ungathered = self._ungathered[len(chosen) :]
+        return chosen
+
+    def gather(self, objects: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Take in intents that were read; what to read next, as some of it were none."""
+        garbage = set()
+        for key, data in objects.items():
+            candidate = decode_intent(key, data, self._listed.modified.get(key))
+            if candidate is None:
+                garbage.add(key)
+            elif same_table(self._intent, candidate.intent):
+                self.others[key] = candidate
+        self._garbage |= garbage
+        return self._next_to_gather() if garbage and self._rounds < GATHER_ROUNDS else ()
+
     def precede(self, keys: Sequence[str]) -> list[str]:
         """Of the listed keys, those whose writers lead before this one."""
         assert self.own.key is not None  # noqa: S101 - one lists after posting
@@ -360,7 +412,7 @@ class Progress:
     @property
     def litter(self) -> tuple[str, ...]:
         """Keys of posted intents that are to be deleted by this writer, now that it is done."""
-        keys = [*self._stale_keys]
+        keys = [*self._stale_keys, *self._sifted.useless]
         if self.created and self.combination is not None:
             keys.extend(self.combination.keys)
         elif self.final is None and self.own.key is not None:
@@ -374,7 +426,8 @@ class Progress:
         return Memory(
             contended=met_others,
             unit_seconds=self._unit,
-            suspects=frozenset(sorted(self._suspects)[-_REMEMBERED_SUSPECTS:]),
+            suspects=frozenset(sorted(self._suspects)[-_REMEMBERED_KEYS:]),
+            garbage=frozenset(sorted(self._garbage)[-_REMEMBERED_KEYS:]),
             recent=_last_small(known[-_REMEMBERED_ENTRIES:]),
         )
 

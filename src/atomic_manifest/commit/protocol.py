@@ -78,7 +78,6 @@ from atomic_manifest.commit.messages import (
     Waited,
     Working,
 )
-from atomic_manifest.commit.posted import decode_intent
 from atomic_manifest.commit.progress import Memory, Progress
 
 _LOOK_LIMIT = 32
@@ -86,9 +85,6 @@ _LOOK_LIMIT = 32
 
 _LOOK_AGAIN = 4
 """Entries asked for at once by a writer that lost before: a second look costs it the next race."""
-
-_GATHER_LIMIT = 256
-"""Posted intents that a leader reads at most; the oldest first."""
 
 
 class CommitMachine:
@@ -313,12 +309,16 @@ def _listed(progress: Progress, _state: State, event: IntentsListed) -> State:
         # Taken along by a leader, or not there (yet): the log tells, and from now on it is a race.
         progress.can_post = False
         return Looking()
-    if awaited := progress.precede(event.keys):
+    waiting = progress.sift(event)
+    if awaited := progress.precede(waiting):
         progress.leading = False
         return Following(progress.follow(awaited))
     progress.lead()
-    others = tuple(key for key in event.keys if key != progress.own.key)
-    return Gathering(others[:_GATHER_LIMIT]) if others else Creating()
+    return _gather(progress.begin_gathering())
+
+
+def _gather(keys: tuple[str, ...]) -> Gathering | Creating:
+    return Gathering(keys) if keys else Creating()
 
 
 def _list_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
@@ -332,9 +332,7 @@ def _list_failed(progress: Progress, _state: State, _event: Failed) -> State:
 
 
 def _gathered(progress: Progress, _state: State, event: IntentsRead) -> State:
-    decoded = (decode_intent(key, data) for key, data in event.objects.items())
-    progress.others = {c.key: c for c in decoded if c is not None and c.key is not None}
-    return Creating()
+    return _gather(progress.gather(event.objects))
 
 
 def _follow_waited(_progress: Progress, _state: State, _event: Event) -> State:
@@ -405,7 +403,7 @@ TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {
     (Listing, IntentsListed): _to(_listed, Looking, Following, Gathering, Creating),
     (Listing, Unanswered): _to(_list_unanswered, Pausing, Creating),
     (Listing, Failed): _to(_list_failed, Creating),
-    (Gathering, IntentsRead): _to(_gathered, Creating),
+    (Gathering, IntentsRead): _to(_gathered, Gathering, Creating),
     (Following, Waited): _to(_follow_waited, Polling),
     (Polling, EntriesRead): _to(_polled, *_READ, Creating, Posting, Polling, Following, Listing),
     (Polling, Unanswered): _to(_poll_unanswered, Creating, Following, Listing),
