@@ -156,10 +156,14 @@ class VersionNotFound(LogError, LookupError):
 
 
 class CorruptLog(LogError, ValueError):
-    """A log file is missing, damaged or contradicts the protocol. `path` and `version` name it."""
+    """A log file is missing, damaged or contradicts the protocol. `path` and `version` name it.
+
+    `damaged` is false of bytes that are whole as far as it shows, and still nothing that can be used.
+    """
 
     path: str
     version: int | None
+    damaged: bool = True
 
 
 class UnsupportedTableFeature(LogError, NotImplementedError):

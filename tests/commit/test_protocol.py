@@ -236,8 +236,84 @@ def test_its_own_entry_is_no_repeat_of_its_transaction_and_no_conflict():
     assert scenario.tell(read(scenario.own())) == Committed(5)
 
 
-def test_a_corrupt_winner_rejects_the_commit_with_its_error():
-    assert Scenario().told(EntryRefused()).tell(EntryCorrupt(CORRUPT)) == Rejected(CORRUPT)
+FOREIGN = EntryCorrupt(CORRUPT, damaged=False, data=b'{"add":{}}')
+DAMAGED = EntryCorrupt(CORRUPT, data=b"<html>")
+
+
+def reads_until_believed(scenario, event):
+    """How often an event was told before there was an outcome."""
+    times = 0
+    while scenario.machine.outcome is None:
+        scenario.told(event)
+        times += 1
+        if isinstance(scenario.machine.state, Pausing):
+            assert scenario.tell(Waited()) == Looking()
+    return times
+
+
+def test_a_winner_that_is_no_entry_rejects_the_commit_with_its_error_when_it_was_read_twice():
+    scenario = Scenario().told(EntryRefused())
+    assert reads_until_believed(scenario, FOREIGN) == 2
+    assert scenario.machine.outcome == Rejected(CORRUPT)
+
+
+def test_a_winner_that_stays_damaged_and_is_not_what_was_sent_rejects_the_commit():
+    scenario = Scenario().told(EntryRefused())
+    assert reads_until_believed(scenario, DAMAGED) == 8
+    assert scenario.machine.outcome == Rejected(CORRUPT)
+
+
+@pytest.mark.parametrize("times", range(1, 8))
+@pytest.mark.parametrize("event", [EntryRefused(), Unanswered(TIMEOUT), EntryConflict409()])
+def test_the_own_entry_is_found_however_often_it_came_damaged_before(event, times):
+    scenario = Scenario().told(event)
+    while isinstance(scenario.machine.request, Wait):
+        scenario.told(Waited())
+    if isinstance(scenario.machine.request, CreateEntry):
+        scenario.told(EntryRefused())
+    for _ in range(times):
+        assert isinstance(scenario.tell(DAMAGED), Pausing)
+        scenario.told(Waited())
+    assert scenario.tell(read(scenario.own())) == Committed(5)
+
+
+@pytest.mark.parametrize("event", [Unanswered(TIMEOUT), EntryThrottled()])
+def test_an_attempt_without_an_answer_is_unknown_if_what_is_there_stays_damaged(event):
+    scenario = Scenario().told(event)
+    if isinstance(scenario.machine.request, Wait):
+        scenario.told(Waited())
+    assert reads_until_believed(scenario, DAMAGED) == 8
+    assert scenario.machine.outcome == Unknown((5,), CORRUPT)
+
+
+@pytest.mark.parametrize("broken", ["cut", "flipped", "combined"])
+def test_a_refused_attempt_is_unknown_if_what_is_there_stays_damaged_and_may_be_it(broken):
+    scenario = Scenario()
+    sent = scenario.sent.data
+    data = {
+        "cut": sent[:-20],
+        "flipped": sent[:9] + b"\0" + sent[10:],
+        "combined": b'{"commits": ["other", "mine"]',
+    }[broken]
+    scenario.told(EntryRefused())
+    reads_until_believed(scenario, EntryCorrupt(CORRUPT, data=data))
+    assert scenario.machine.outcome == Unknown((5,), CORRUPT)
+
+
+def test_a_whole_object_that_is_no_entry_rejects_even_an_attempt_without_an_answer():
+    scenario = Scenario().told(Unanswered(TIMEOUT))
+    reads_until_believed(scenario, FOREIGN)
+    assert scenario.machine.outcome == Rejected(CORRUPT)
+
+
+def test_what_was_damaged_at_one_version_does_not_count_at_the_next():
+    scenario = Scenario().told(EntryRefused())
+    for _ in range(7):
+        scenario.told(DAMAGED, Waited())
+    scenario.told(read(other(5)), EntryRefused())
+    while not isinstance(scenario.machine.request, ReadEntries):
+        scenario.told(Waited())
+    assert reads_until_believed(scenario, DAMAGED) == 8
 
 
 # --- 409 and 429 ----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.progress import Memory
 from atomic_manifest.commit.result import version_or_raise
 from atomic_manifest.env import Env
-from atomic_manifest.errors import AtomicManifestError, CommitOutcomeUnknown
+from atomic_manifest.errors import AtomicManifestError, CommitOutcomeUnknown, CorruptLog
 from atomic_manifest.log.actions import Add
 from atomic_manifest.log.metadata.features import check_writable
 from atomic_manifest.log.path import decode
@@ -155,12 +155,14 @@ class Committer:
     def discarding(self, adds: Sequence[Add]) -> Iterator[None]:
         """Remove `adds` if the block ends with an error that proves them unreferenced.
 
-        Errors that are not ours (an interrupt in the middle of a PUT) prove nothing.
+        Errors that are not ours (an interrupt in the middle of a PUT) prove nothing, and neither do
+        entries that cannot be read.
         """
         try:
             yield
         except CommitOutcomeUnknown:
             raise
-        except AtomicManifestError:
-            self.discard(adds)
+        except AtomicManifestError as error:
+            if not (isinstance(error, CorruptLog) and error.damaged):
+                self.discard(adds)
             raise

@@ -210,7 +210,7 @@ def _gather(store: store_driver.Driver, keys: Sequence[str]) -> Event:
         return IntentsRead({key: data for key, data in found if data is not None})
 
 
-def _first_run(results: list[Entry | StoreError | CorruptLog]) -> Event:
+def _first_run(results: list[Entry | StoreError | EntryCorrupt]) -> Event:
     """What the leading results say: entries up to the first gap, or why there is not even one."""
     entries: list[Entry] = []
     for result in results:
@@ -224,15 +224,19 @@ def _first_run(results: list[Entry | StoreError | CorruptLog]) -> Event:
             return EntriesRead(())
         case StoreUnavailable() as error:
             return Unanswered(error)
-        case CorruptLog() as error:
-            return EntryCorrupt(error)
+        case EntryCorrupt() as corrupt:
+            return corrupt
         case error:
             assert isinstance(error, StoreError)  # noqa: S101 - entries are handled above
             return Failed(error)
 
 
-def _read_one(store: store_driver.Driver, version: int) -> Entry | StoreError | CorruptLog:
+def _read_one(store: store_driver.Driver, version: int) -> Entry | StoreError | EntryCorrupt:
     try:
-        return decode(store.get(entry_path(version)).data, version)
-    except (StoreError, CorruptLog) as error:
+        data = store.get(entry_path(version)).data
+    except StoreError as error:
         return error
+    try:
+        return decode(data, version)
+    except CorruptLog as error:
+        return EntryCorrupt(error, error.damaged, data)

@@ -97,9 +97,18 @@ class EntriesRead:
 
 @dataclass(frozen=True, slots=True)
 class EntryCorrupt:
-    """The first entry asked for exists, and is not an entry."""
+    """The first entry asked for exists, and is not an entry, or did not come as one.
+
+    Attributes:
+        cause: What is wrong with it.
+        damaged: Whether it may be the read that is to blame, or a writer that is not done: whose entry it
+            is, nothing tells. Otherwise it is whole, and certainly not ours.
+        data: What came.
+    """
 
     cause: BaseException
+    damaged: bool = True
+    data: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

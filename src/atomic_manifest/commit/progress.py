@@ -49,6 +49,8 @@ _REVOCATIONS = 10
 """PUTs of a revocation before its commit is called unknown."""
 _DOUBLINGS = 32
 """Of the pause's unit: past any cap, and a power that a float still holds."""
+_ALIKE_BYTES = 64
+"""So many bytes that are the same at the beginning are no accident."""
 _RACERS = 2
 """So few writers get further by racing than by combining: that takes four requests in a row."""
 _LED_LOSSES = 4
@@ -92,6 +94,7 @@ class Progress:
         data: The bytes rendered for `version`; empty until it is first sent there.
         combination: What is in `data`.
         in_doubt: Whether an attempt at `version` is of unknown fate.
+        unanswered: Whether one of those had an answer that tells nothing, or none.
         posted: Whether the intent may be among the posted ones.
         can_post: Whether posting is worth a try.
         revoking: Whether the budget ended and only a revocation is still sent.
@@ -101,6 +104,7 @@ class Progress:
         sends: PUTs of an entry so far.
         losses: Races lost so far.
         troubles: Consecutive events that call for a pause, since the log last moved; paces the backoff.
+        damaged: Consecutive reads of `version` that gave no entry.
         cause: Why the last request went unanswered.
         now: When the last event arrived.
         final: The entry that holds the commit, once there is one.
@@ -124,6 +128,7 @@ class Progress:
         self.data = b""
         self.combination: Combination | None = None
         self.in_doubt = False
+        self.unanswered = False
         self.posted = False
         self.can_post = intent.is_combinable
         self.revoking = revoking
@@ -133,6 +138,7 @@ class Progress:
         self.sends = 0
         self.losses = 0
         self.troubles = 0
+        self.damaged = 0
         self.cause: BaseException | None = None
         self.now = moment
         self.final: Entry | None = None
@@ -245,6 +251,15 @@ class Progress:
         """Whether something of the commit may still land: until a revocation is in the log, it may."""
         return self.in_doubt or self.posted or self.revoking
 
+    def may_have_landed(self, data: bytes) -> bool:
+        """Whether what came damaged may be what was sent, or what others made of it."""
+        if self.unanswered or self.posted or self.revoking:
+            return True
+        alike = len(data) == len(self.data) or (
+            len(data) >= _ALIKE_BYTES and self.data.startswith(data)
+        )
+        return self.in_doubt and (alike or self.commit_id.encode() in data)
+
     def pause_seconds(self) -> float:
         """Full jitter; the unit is how long an attempt takes on this store, doubled each time."""
         doubled = self._scale() * float(2 ** min(self.troubles, _DOUBLINGS))
@@ -356,7 +371,8 @@ class Progress:
                 return Committed(entry.version)
             if not self._ids.isdisjoint(entry.revoked):
                 return GaveUp()
-            self.in_doubt = False
+            self.in_doubt = self.unanswered = False
+            self.damaged = 0
             self.entries.append(entry)
             self.version = entry.version + 1
             self.data = b""

@@ -25,6 +25,8 @@ Invariants:
 * A 404 after an unanswered PUT proves nothing: the same bytes go to the same version again. 412, 409
   and 429 prove nothing either, because the network may have delivered a PUT twice: they put the
   version in doubt until its entry has been read.
+* An entry that comes damaged is read again. If it stays so, an attempt that was not answered, or that may
+  be what came, stays unknown.
 * Attempts and time are bounded. A PUT that is neither acknowledged nor denied is looked for before the
   budget ends. If the fate of an attempt is still open then, the outcome is `Unknown`, never a guess.
 
@@ -85,6 +87,12 @@ _LOOK_LIMIT = 32
 
 _LOOK_AGAIN = 4
 """Entries asked for at once by a writer that lost before: a second look costs it the next race."""
+
+_DAMAGED_READS = 8
+"""Reads of an entry that comes damaged, before that is believed."""
+
+_REFUSED_READS = 2
+"""The same of a whole object that is no entry."""
 
 
 class CommitMachine:
@@ -206,7 +214,7 @@ def _declined(progress: Progress, then: Creating | Looking) -> State:
     # The operation in flight, or the write that was too recent, may be a copy of this very request
     # that a proxy sent twice. And a budget never ends without a last look at what was sent.
     progress.measure()
-    progress.in_doubt = True
+    progress.in_doubt = progress.unanswered = True
     return Looking() if progress.spent() else _pause(progress, then)
 
 
@@ -247,7 +255,7 @@ def _throttled(progress: Progress, _state: State, _event: Event) -> State:
 
 
 def _create_unanswered(progress: Progress, _state: State, event: Unanswered) -> State:
-    progress.in_doubt = True
+    progress.in_doubt = progress.unanswered = True
     progress.cause = event.cause
     return Looking()
 
@@ -278,9 +286,23 @@ def _read_unanswered(progress: Progress, _state: State, event: Unanswered) -> St
 
 
 def _corrupt(progress: Progress, _state: State, event: EntryCorrupt) -> State:
-    # A whole object that is no entry is not ours: what we send is one, and PUT is atomic. But once
-    # it is repaired, others may go on from there with an intent that was posted.
-    return progress.unknown(event.cause) if progress.posted else Rejected(event.cause)
+    """What is there did not come as an entry: it is read again before anything is concluded from it.
+
+    Damage may be of the read alone, and what is there may be ours. Another writer that is not atomic may
+    not be done. A whole object that is no entry is not
+    ours, for what we send is one. But once it is repaired, others may go on from there with an intent
+    that was posted.
+    """
+    progress.damaged += 1
+    progress.cause = event.cause
+    reads = _DAMAGED_READS if event.damaged else _REFUSED_READS
+    if progress.damaged < reads and not progress.spent():
+        return _pause(progress, then=Looking())
+    if event.damaged:
+        is_open = progress.may_have_landed(event.data)
+    else:
+        is_open = progress.posted or progress.revoking
+    return progress.unknown(event.cause) if is_open else Rejected(event.cause)
 
 
 def _waited(_progress: Progress, state: Pausing, _event: Event) -> State:
@@ -394,7 +416,7 @@ TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {
     (Creating, Failed): _to(_failed, Rejected, Unknown),
     (Looking, EntriesRead): _to(_read, *_SETTLED, Looking, Creating, Pausing, Posting, Listing),
     (Looking, Unanswered): _to(_read_unanswered, Pausing, Creating, GaveUp, Unknown),
-    (Looking, EntryCorrupt): _to(_corrupt, Rejected, Unknown),
+    (Looking, EntryCorrupt): _to(_corrupt, Pausing, Rejected, Unknown),
     (Looking, Failed): _to(_failed, Rejected, Unknown),
     (Pausing, Waited): _to(_waited, Creating, Looking, Listing),
     (Posting, IntentPosted): _to(_posted, Listing),
@@ -407,6 +429,6 @@ TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {
     (Following, Waited): _to(_follow_waited, Polling),
     (Polling, EntriesRead): _to(_polled, *_READ, Creating, Posting, Polling, Following, Listing),
     (Polling, Unanswered): _to(_poll_unanswered, Creating, Following, Listing),
-    (Polling, EntryCorrupt): _to(_corrupt, Unknown),
+    (Polling, EntryCorrupt): _to(_corrupt, Pausing, Unknown),
     (Polling, Failed): _to(_failed, Unknown),
 }

@@ -12,7 +12,7 @@ from atomic_manifest.commit.messages import (
     Rejected,
     Unknown,
 )
-from atomic_manifest.errors import CommitConflict, CommitContended, CommitOutcomeUnknown
+from atomic_manifest.errors import CommitConflict, CommitContended, CommitOutcomeUnknown, CorruptLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,12 @@ def version_or_raise(outcome: Outcome, commit_id: str) -> int:
             raise cause
         case Unknown(versions, cause):
             place = f"version {versions[0]}" + (f" to {versions[-1]}" if len(versions) > 1 else "")
+            reason = f"the store did not answer{f' ({cause})' if cause else ''}"
+            if isinstance(cause, CorruptLog):
+                reason = f"what is there cannot be read ({cause})"
             raise CommitOutcomeUnknown(
-                f"commit {commit_id} may or may not be in the table at {place}: the store did "
-                f"not answer{f' ({cause})' if cause else ''}. Table.resolve({commit_id!r}) will tell; "
-                "its files are kept",
+                f"commit {commit_id} may or may not be in the table at {place}: {reason}. "
+                f"Table.resolve({commit_id!r}) will tell; its files are kept",
                 commit_id=commit_id,
                 versions=versions,
             ) from cause

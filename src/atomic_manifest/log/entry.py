@@ -28,10 +28,11 @@ from atomic_manifest.log.actions import (
     Remove,
     Txn,
 )
-from atomic_manifest.log.seal import ENTRY_SEAL, check_entry, sealed_entry
+from atomic_manifest.log.seal import ENTRY_SEAL, check_entry, has_no_seal, sealed_entry
 
 LOG_FOLDER = "_delta_log"
 _PROVENANCE = "atomicManifest"
+_OURS = b'"' + _PROVENANCE.encode()
 _OF_CHECKPOINTS = {"checkpointMetadata", "sidecar"}
 _T = TypeVar("_T")
 
@@ -128,9 +129,19 @@ def decode(data: bytes, version: int) -> Entry:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         path = entry_path(version)
         raise CorruptLog(
-            f"{path}: {_first_bad_line(data)}{error}", path=path, version=version
+            f"{path}: {_first_bad_line(data)}{error}",
+            path=path,
+            version=version,
+            damaged=not _is_whole(data, error),
         ) from error
     return entry
+
+
+def _is_whole(data: bytes, error: Exception) -> bool:
+    """Whether refused bytes are all that somebody else wrote, as far as it shows."""
+    if not data or _OURS in data or not isinstance(error, msgspec.ValidationError):
+        return False
+    return has_no_seal(data)
 
 
 def _is_plain(line: _Line) -> bool:

@@ -16,6 +16,8 @@ import re
 import zlib
 from typing import Any
 
+import msgspec
+
 _MAGIC = b"AMcs"
 _END = b"PAR1"
 _TAIL = 8  # the footer's length and the magic number
@@ -206,6 +208,17 @@ def is_sealed_object(data: bytes, name: str) -> bool:
     """Whether a JSON object is one that was sealed, and is what it was."""
     start = data.rfind(b',"atomicManifest":')
     return _sealed_by(_LAST_MEMBER, data, start, name) is not None
+
+
+def has_no_seal(data: bytes) -> bool:
+    """Whether JSON, of one line or several, is whole and was never sealed: another engine's."""
+    if b'"atomicManifest"' in data:
+        return False
+    try:
+        msgspec.json.Decoder(dict[str, msgspec.Raw]).decode_lines(data)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
 
 
 def _salted(data: bytes, name: str) -> int:

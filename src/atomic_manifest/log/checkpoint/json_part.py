@@ -36,6 +36,10 @@ class JsonPart:
             raise ValueError("no `checkpointMetadata`")
         return rows
 
+    def forget(self) -> None:
+        """Let go of what was read, which came damaged, so that it is read again."""
+        self.__dict__.pop("_rows", None)
+
     def rows_with(self, kinds: Mapping[str, str]) -> Sequence[dict[str, Any]]:
         """The rows that are one of the actions."""
         return [row for row in self._rows if row.keys() & kinds.keys()]

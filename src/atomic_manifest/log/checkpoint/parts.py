@@ -75,6 +75,12 @@ class ParquetPart:
         self.sealed = check_footer(tail, self._name)
         return _open(pa.PythonFile(ranged, mode="r"), buffer_size=_BUFFER)
 
+    def forget(self) -> None:
+        """Let go of what was read, which came damaged, so that it is read again."""
+        self.__dict__.pop("file", None)
+        self.__dict__.pop("leaves", None)
+        self._ranged = None
+
     def load(self) -> None:
         """Have all of the file, if it is not large, before rows of it are read."""
         file = self.file
@@ -198,6 +204,13 @@ class ParquetGroup:
             for structs in table[kind].chunks:
                 valid = pc.is_valid(pc.struct_field(structs, "path"))
                 yield structs if valid.true_count == len(structs) else structs.filter(valid)
+        self._check_rows(rows)
+
+    def forget(self) -> None:
+        """See `RowGroup.forget`."""
+        self.part.forget()
+
+    def _check_rows(self, rows: int) -> None:
         if rows != self.rows:
             raise ValueError(f"{rows} rows where the footer says {self.rows}")
 
@@ -212,8 +225,10 @@ class ParquetGroup:
         size = sum(end - start for start, end in part.ranges([self.number], names))
         if size <= _HUGE:
             part.prefetch([self.number], names)
-            yield part.file.read_row_group(self.number, columns=names, use_threads=False)
+            table = part.file.read_row_group(self.number, columns=names, use_threads=False)
             part.release()
+            self._check_rows(table.num_rows)
+            yield table
             return
         batches = part.file.iter_batches(_BATCH_ROWS, row_groups=[self.number], columns=names)
         for batch in batches:
@@ -246,6 +261,9 @@ class HeldGroup:
         """See `RowGroup.read`."""
         del kind, fields
         yield self.structs
+
+    def forget(self) -> None:
+        """See `RowGroup.forget`; there is nothing to read again."""
 
 
 def _open(source: Any, *, buffer_size: int = 0, metadata: Any = None) -> pq.ParquetFile:

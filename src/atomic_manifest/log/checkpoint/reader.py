@@ -48,6 +48,7 @@ from atomic_manifest.log.head import Head
 from atomic_manifest.log.path import decode
 from atomic_manifest.log.pruning.pruner import Pruner
 from atomic_manifest.log.pruning.row_group import RowGroup
+from atomic_manifest.log.rereading import READS, pause_before
 from atomic_manifest.log.stats.parsed import to_json
 from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
@@ -220,7 +221,27 @@ class Checkpoint:
         wanted = pa.schema([_SCHEMAS[kind].field(name) for name in columns])
         for group in self.row_groups(kind) if groups is None else groups:
             with self._reporting(group.path):
-                yield from _tables(group, kind, wanted, parsed)
+                yield from self._tables(group, kind, wanted, parsed)
+
+    def _tables(
+        self, group: RowGroup, kind: str, wanted: pa.Schema, parsed: Sequence[str]
+    ) -> Iterator[pa.Table]:
+        """The tables of a group, read again as long as damage shows before there is one."""
+        for again in range(1, READS + 1):
+            begun = False
+            try:
+                for table in _tables(group, kind, wanted, parsed):
+                    begun = True
+                    yield table
+            except StoreError:
+                raise
+            except _DAMAGE:
+                if begun or again == READS:
+                    raise
+            else:
+                return
+            group.forget()
+            pause_before(self._store.env, again)
 
     def _file_actions(self, kind: str, columns: Sequence[str]) -> pa.Table:
         schema = _SCHEMAS[kind]
@@ -280,8 +301,20 @@ class Checkpoint:
             ]
 
     def _ask(self, part: ParquetPart | JsonPart, ask: Callable[[Any], _T]) -> _T:
-        with self._reporting(part.path):
-            return ask(part)
+        """The answer of a part, which is read again if it comes damaged."""
+        again = 1
+        while True:
+            with self._reporting(part.path):
+                try:
+                    return ask(part)
+                except StoreError:
+                    raise
+                except _DAMAGE:
+                    if again == READS:
+                        raise
+            part.forget()
+            pause_before(self._store.env, again)
+            again += 1
 
     @contextmanager
     def _reporting(self, path: str) -> Iterator[None]:

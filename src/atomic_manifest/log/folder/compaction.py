@@ -14,7 +14,8 @@ from atomic_manifest.errors import AlreadyExists, CorruptLog, DataError, NotFoun
 from atomic_manifest.log.actions import Action, Add, DomainMetadata, Metadata, Protocol, Remove, Txn
 from atomic_manifest.log.entry import LOG_FOLDER, Entry, decode, encode
 from atomic_manifest.log.folder.entries import read_entries
-from atomic_manifest.log.seal import sealed_lines, unsealed_lines
+from atomic_manifest.log.rereading import SHORTCUT_READS, read_decoded
+from atomic_manifest.log.seal import has_no_seal, sealed_lines, unsealed_lines
 from atomic_manifest.store.conditions import IfAbsent
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -77,8 +78,15 @@ def reconciled(entries: Iterable[Entry]) -> list[Action]:
 def read_compaction(store: ObjectStore, versions: range) -> Entry | None:
     """The compacted entry of some versions, as an entry of the last; None if there is none to be used."""
     first, last = versions.start, versions.stop - 1
+
+    def decoded(data: bytes) -> tuple[Entry | None] | None:
+        lines = unsealed_lines(data, _name(first, last))
+        if lines is None:
+            return (None,) if has_no_seal(data) else None
+        return (decode(lines, last) if lines else Entry(last),)
+
+    path, reads = compaction_path(first, last), SHORTCUT_READS
     try:
-        lines = unsealed_lines(store.get(compaction_path(first, last)).data, _name(first, last))
-        return None if lines is None else decode(lines, last) if lines else Entry(last)
+        return (read_decoded(store, path, decoded, reads=reads) or (None,))[0]
     except (NotFound, CorruptLog):
         return None

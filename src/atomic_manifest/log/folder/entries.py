@@ -10,6 +10,7 @@ from itertools import islice
 
 from atomic_manifest.errors import CorruptLog, NotFound
 from atomic_manifest.log.entry import Entry, decode, entry_path
+from atomic_manifest.log.rereading import read_decoded
 from atomic_manifest.store.object_store import ObjectStore
 
 READERS = 16
@@ -19,13 +20,15 @@ _BATCH = 4 * READERS
 
 
 def read_entry(store: ObjectStore, version: int) -> Entry:
-    """Read one version.
+    """Read one version, again if it came damaged.
 
     Raises:
         NotFound: There is no such version.
         CorruptLog: It cannot be decoded.
     """
-    return decode(store.get(entry_path(version)).data, version)
+    entry = read_decoded(store, entry_path(version), lambda data: decode(data, version))
+    assert entry is not None  # noqa: S101 - `decode` gives an entry or raises
+    return entry
 
 
 def read_entries(store: ObjectStore, versions: Iterable[int]) -> Iterator[Entry]:

@@ -18,6 +18,7 @@ import msgspec
 
 from atomic_manifest.errors import Conflict409, NotFound, PreconditionFailed
 from atomic_manifest.log.entry import LOG_FOLDER
+from atomic_manifest.log.rereading import SHORTCUT_READS, read_decoded
 from atomic_manifest.store.conditions import Condition, IfAbsent, IfMatch
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -83,7 +84,7 @@ class Hint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 def read_hint(store: ObjectStore) -> Hint | None:
     """Read `_last_checkpoint`; None if it is missing or unusable."""
     try:
-        return decode_hint(store.get(HINT_PATH).data)
+        return read_decoded(store, HINT_PATH, decode_hint, reads=SHORTCUT_READS)
     except NotFound:
         return None
 
@@ -115,7 +116,7 @@ def move_hint(store: ObjectStore, hint: Hint) -> None:
     when: Condition = IfAbsent()
     try:
         current = store.get(HINT_PATH)
-        known = decode_hint(current.data)
+        known = decode_hint(current.data) or read_hint(store)
         if current.meta.etag is None or (known is not None and known.version >= hint.version):
             return
         when = IfMatch(current.meta.etag)

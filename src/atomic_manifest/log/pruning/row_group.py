@@ -46,3 +46,7 @@ class RowGroup(Protocol):
     def read(self, kind: str, fields: Sequence[str]) -> Iterator[pa.StructArray]:
         """The rows that are such an action, with the fields of them that the file has, and the path."""
         ...
+
+    def forget(self) -> None:
+        """Let go of what was read of the file, which came damaged, so that it is read again."""
+        ...

@@ -21,7 +21,8 @@ from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.checkpoint.file_rows import Totals
 from atomic_manifest.log.entry import LOG_FOLDER, decode_rewritten, encode
 from atomic_manifest.log.head import Head
-from atomic_manifest.log.seal import is_sealed_object, sealed_object
+from atomic_manifest.log.rereading import SHORTCUT_READS, read_decoded
+from atomic_manifest.log.seal import has_no_seal, is_sealed_object, sealed_object
 from atomic_manifest.store.conditions import IfAbsent
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -80,11 +81,16 @@ def _name(version: int) -> str:
 
 def read_checksum(store: ObjectStore, version: int) -> VersionChecksum | None:
     """The checksum of a version; None if there is none to be believed."""
+
+    def decoded(data: bytes) -> tuple[VersionChecksum | None] | None:
+        found = decode_checksum(data, version)
+        return (found,) if found is not None or has_no_seal(data) else None
+
     try:
-        data = store.get(checksum_path(version)).data
+        found = read_decoded(store, checksum_path(version), decoded, reads=SHORTCUT_READS)
     except NotFound:
         return None
-    return decode_checksum(data, version)
+    return None if found is None else found[0]
 
 
 def decode_checksum(data: bytes, version: int) -> VersionChecksum | None:
