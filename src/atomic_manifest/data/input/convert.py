@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from atomic_manifest.data.input.casting import is_list, is_lossless
+from atomic_manifest.data.input.structs import nulls_of, struct_of
 from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
 from atomic_manifest.log.metadata.schema import meaning
 
@@ -48,7 +49,7 @@ def converter(
     if source == target and not _has_required_fields(target) and not _holds_decimals(target):
         return _same
     if types.is_null(source):
-        return lambda array: pa.nulls(len(array), target)
+        return lambda array: nulls_of(target, len(array))
     inner = partial(converter, coerce_timestamps=coerce_timestamps)
     if nested := _nested(inner, source, target, path):
         return nested
@@ -223,7 +224,7 @@ def _struct(compile_: _Compile, source: pa.StructType, target: pa.StructType, pa
             if not field.nullable:
                 check_no_nulls(child, f"{path}.{field.name}", expected=array.null_count)
             columns.append(child)
-        return pa.StructArray.from_arrays(columns, fields=fields, mask=_mask(array))
+        return struct_of(columns, fields, _mask(array))
 
     return convert
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from atomic_manifest.data.input.casting import is_bytes, is_list, is_text
+from atomic_manifest.data.input.structs import nulls_of, struct_of
 from atomic_manifest.errors import CorruptLog, UnsupportedTableFeature
 from atomic_manifest.log.metadata.column_mapping import FIELD_ID, NO_MAPPING, ColumnMapping
 from atomic_manifest.log.metadata.schema import is_variant
@@ -101,7 +102,7 @@ def _id(field: pa.Field) -> int | None:
 
 def _compile(source: pa.DataType, target: pa.DataType, mapping: ColumnMapping) -> Adapt:
     if types.is_null(source):
-        return lambda array: pa.nulls(len(array), target)
+        return lambda array: nulls_of(target, len(array))
     if types.is_dictionary(source) or types.is_run_end_encoded(source):
         return _decoded(source, target, mapping)
     if isinstance(source, pa.BaseExtensionType):
@@ -148,7 +149,7 @@ def _struct(source: pa.StructType, target: pa.StructType, mapping: ColumnMapping
             each.adapt(pa.nulls(len(array)) if each.index is None else children[each.index])
             for each in columns
         ]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=_mask(array))
+        return struct_of(parts, fields, _mask(array))
 
     return adapt
 
