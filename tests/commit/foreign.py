@@ -18,6 +18,7 @@ from atomic_manifest.store import ObjectStore
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.testing import FakeEnv
 from tests.commit.actions import add, intent, remove, rows, stats
+from tests.damage import with_another_value, with_other_bytes
 
 SCHEMA = pa.schema([("x", pa.int64()), ("p", pa.int8()), ("d", pa.date32())])
 METADATA = Metadata(id="t", schema_string=to_delta(SCHEMA), partition_columns=["p", "d"])
@@ -77,66 +78,11 @@ def damaged(seed):
     source = random.Random(seed)
     key, data = source.choice(SAMPLES)
     if source.random() < 0.4:
-        return key, _with_other_bytes(source, data)
+        return key, with_other_bytes(source, data)
     lines = data.removesuffix(b"\n").split(b"\n")
     at = source.randrange(len(lines))
-    lines[at] = _with_another_value(source, lines[at])
+    lines[at] = with_another_value(source, lines[at])
     return key, b"\n".join(lines) + source.choice([b"\n", b"\n", b"", b"\n\n", b" \n"])
-
-
-def _with_other_bytes(source, data):
-    for _ in range(source.choice([1, 1, 2, 5])):
-        at = source.randrange(len(data) + 1)
-        end = min(len(data), at + source.choice([0, 1, 1, 4, 64]))
-        put = source.choice(
-            [b"", bytes([source.randrange(256)]), b'"', b"{", b"\n", data[:at][-30:]]
-        )
-        data = data[:at] + put + data[end:]
-    return data
-
-
-def _values(source):
-    nested = "[" * source.choice([3, 600, 3000])
-    return source.choice(
-        [
-            *(
-                "null",
-                "true",
-                "-1",
-                "0",
-                "1.5",
-                "1e400",
-                "[]",
-                "{}",
-                '""',
-                '"\\u0000"',
-                "[1]",
-                "[[]]",
-            ),
-            *('{"a":1}', '[{"a":[1]}]', "9" * 30, "9" * 5000, '"../up"', '"s3://b/x"', '"/abs"'),
-            *('{"p":"x","d":null}', '"{}"', '"[1]"', '"2024-02-30"', '{"date":"2024-01-01"}'),
-            *('{"is":"not","child":{"is":"everything"}}', '{"decimal":"NaN"}', '{"double":"nan"}'),
-            nested + "]" * len(nested),
-            '{"a":' * len(nested) + "1" + "}" * len(nested),
-        ]
-    )
-
-
-def _with_another_value(source, line):
-    """The line with the value after one of its colons replaced, or a member put before it."""
-    colons = [at for at, byte in enumerate(line) if byte == ord(":") and line[at - 1 : at] == b'"']
-    at = source.choice(colons) + 1
-    try:
-        _, length = json.JSONDecoder().raw_decode(line[at:].decode())
-    except ValueError:
-        length = 1
-    value = _values(source).encode()
-    if source.random() < 0.2:
-        name = source.choice(
-            [b'"add"', b'"remove"', b'"path"', b'"kind"', b'"extra"', b'"protocol"']
-        )
-        return line[:at] + value + b"," + name + b":" + line[at:]
-    return line[:at] + value + line[at + length :]
 
 
 def table():
