@@ -17,6 +17,7 @@ from atomic_manifest.data.read.table_dataset import BATCH_ROWS
 from atomic_manifest.errors import DataError
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.columns import FILES
+from atomic_manifest.log.names import matches
 from atomic_manifest.log.state.history import HistoryRecord, history
 from atomic_manifest.ops.selection import records
 from atomic_manifest.progress import Watch, watch, watched
@@ -205,15 +206,21 @@ class Reading:
 
 
 def columns_of(columns: Iterable[str] | None, schema: pa.Schema) -> list[str] | None:
-    """The columns that a user asked for; None for all.
+    """The columns that a user asked for, in any case, as the table calls them; None for all.
 
     Raises:
-        DataError: There is no such column; or as `names_of`.
+        DataError: There is no such column, or several if case does not count; or as `names_of`.
     """
     if columns is None:
         return None
     names = names_of("columns", columns)
-    for name in names:
-        if name not in schema.names:
-            raise DataError(f"the table has no column {name!r}, but {', '.join(schema.names)}")
-    return names
+    return [_column_of(name, schema) for name in names]
+
+
+def _column_of(name: Any, schema: pa.Schema) -> str:
+    found = matches(name, schema.names) if isinstance(name, str) else []
+    if not found:
+        raise DataError(f"the table has no column {name!r}, but {', '.join(schema.names)}")
+    if len(found) > 1:
+        raise DataError(f"the column {name!r} may be any of {', '.join(found)}")
+    return found[0]

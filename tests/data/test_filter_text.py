@@ -152,7 +152,7 @@ def test_text_means_a_predicate(text, predicate):
         ("a = 1 & a = 2", "unexpected '& a = 2' at position 7"),
         ("a + 1 = 2", "unexpected '\\+ 1 = 2' at position 3"),
         ("nope = 1", "column 'nope', which the table lacks at position 1"),
-        ("A = 1", "column 'A', which the table lacks"),
+        ("AA = 1", "column 'AA', which the table lacks"),
         ("n.nope = 1", "column 'n.nope', which the table lacks"),
         ("n. = 1", "expected a column, got '='"),
         ("list.element = 1", "column 'list.element', which the table lacks"),

@@ -198,8 +198,11 @@ def _read_by(intent: Intent, files: Iterable[Add | Remove]) -> Iterator[str]:
 
 
 def _canonical(values: Iterable[tuple[str, str | None]]) -> PartitionValues:
-    """Null in one form only: an empty string means null too (protocol, "Partition Value Serialization")."""
-    return frozenset((column, value or None) for column, value in values)
+    """Null in one form only: an empty string means null too (protocol, "Partition Value Serialization").
+
+    And names in one case: foreign ones may be in another.
+    """
+    return frozenset((column.lower(), value or None) for column, value in values)
 
 
 def _same_domain(intent: Intent, entry: Entry) -> _Found:

@@ -15,6 +15,7 @@ from atomic_manifest.errors import TableIsAppendOnly
 from atomic_manifest.log.actions import DeletionVector, Remove
 from atomic_manifest.log.metadata import partition
 from atomic_manifest.log.metadata.features import is_append_only
+from atomic_manifest.log.names import matches
 from atomic_manifest.log.state.snapshot import Snapshot
 
 _COLUMNS = [
@@ -81,7 +82,8 @@ def _canonical(values: Mapping[str, str | None], schema: pa.Schema) -> Partition
     """The values in the texts that this library writes."""
     return frozenset(
         (name, partition.serialize(partition.parse(text, schema.field(name).type)))
-        for name, text in values.items()
+        for key, text in values.items()
+        for name in matches(key, schema.names)
     )
 
 

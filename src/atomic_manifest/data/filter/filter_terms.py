@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from atomic_manifest.errors import InvalidFilter
 from atomic_manifest.log.metadata.schema import TYPE_CHANGES, is_variant, to_delta
+from atomic_manifest.log.names import matches
 from atomic_manifest.log.pruning.predicate import (
     Comparison,
     In,
@@ -113,12 +114,25 @@ class Terms:
         Raises:
             InvalidFilter: There is none, or more than one.
         """
-        if name not in self._columns:
-            raise InvalidFilter(f"filter on column {name!r}, which the table lacks")
-        column = self._columns[name]
+        column = self._columns[self.name(name)]
         if column is None:
             raise InvalidFilter(f"filter on column {name!r}: more than one column has this name")
         return column
+
+    def name(self, name: str) -> str:
+        """The dotted name as the table has it, which is given in any case.
+
+        Raises:
+            InvalidFilter: There is no such column, or several if case does not count.
+        """
+        if name in self._columns:
+            return name
+        found = matches(name, self._columns)
+        if not found:
+            raise InvalidFilter(f"filter on column {name!r}, which the table lacks")
+        if len(found) > 1:
+            raise InvalidFilter(f"filter on column {name!r}: this may be any of {', '.join(found)}")
+        return found[0]
 
     def comparison(self, name: str, op: Operator, value: Any) -> Predicate:
         """`name op value`.
@@ -126,6 +140,7 @@ class Terms:
         Raises:
             InvalidFilter: No such column, or a value that its type cannot be compared with.
         """
+        name = self.name(name)
         exact, limit = self._value(name, value)
         if limit is None:
             return Comparison(name, op, exact)
@@ -145,6 +160,7 @@ class Terms:
         Raises:
             InvalidFilter: No such column, or a value that its type cannot be compared with.
         """
+        name = self.name(name)
         found = [self._value(name, value) for value in values]
         return In(name, tuple(dict.fromkeys(value for value, limit in found if limit is None)))
 
@@ -155,7 +171,7 @@ class Terms:
             InvalidFilter: No such column.
         """
         self.column(name)
-        return IsNull(name)
+        return IsNull(self.name(name))
 
     def _value(self, name: str, value: Any) -> tuple[Scalar | None, _Limit | None]:
         column = self.column(name)

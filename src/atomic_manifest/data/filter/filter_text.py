@@ -11,8 +11,8 @@
     literal    := number | 'text' | "TRUE" | "FALSE" | "DATE" 'text' | "TIMESTAMP" 'text'
     column     := name ("." name)*          name := plain | `any text`
 
-Keywords are known in any case, names only in their own; a column alone must be boolean. Quotes double
-to stand for themselves. `filter_terms` settles what may be compared with what.
+Keywords and names are known in any case; a column alone must be boolean. Quotes double to stand for
+themselves. `filter_terms` settles what may be compared with what.
 
 Written by hand, for the grammar is all of the above: a parser of whole dialects (sqlglot) takes in far
 more than could be honoured here, and one made by a library (lark, parsy) is hardly shorter.

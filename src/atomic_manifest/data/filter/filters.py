@@ -188,8 +188,8 @@ def _term(triple: Any, terms: Terms) -> Predicate:
     given = [each for each in value if each is not None]
     found, with_null = terms.membership(name, given), len(given) < len(value)
     if op == "in":
-        return Or((found, IsNull(name))) if with_null else found
-    return Not(found) if with_null else Or((Not(found), IsNull(name)))
+        return Or((found, terms.is_null(name))) if with_null else found
+    return Not(found) if with_null else Or((Not(found), terms.is_null(name)))
 
 
 def predicate_expression(predicate: Predicate, schema: pa.Schema) -> pc.Expression:

@@ -1,13 +1,14 @@
 """Columns of a data file as the table's: found by name, physical name or field id, and cast.
 
 Invariants: a column is read as the field it belongs to or not at all; one that the file lacks, at any
-depth, is null. Values are cast without loss (type widening, other writers' layouts of the same type);
-one that does not fit is an error. Structs, lists and maps are taken apart and put together here, for
-Arrow's own casts match fields of structs by name only.
+depth, is null. A file may have it in another case, as converted folders do, if it has none in the very
+same. Values are cast without loss (type widening, other writers' layouts of the same type); one that does
+not fit is an error. Structs, lists and maps are taken apart and put together here, for Arrow's own casts
+match fields of structs by name only.
 
-Error semantics: `adapter` raises `CorruptLog` for a file without the field ids that the table needs,
-and `UnsupportedTableFeature` for a shredded variant; the function it returns raises Arrow's errors
-for values that do not fit.
+Error semantics: `adapter` raises `CorruptLog` for a file without the field ids that the table needs, one
+that lacks a required column, or has several that may be meant; and `UnsupportedTableFeature` for a
+shredded variant; the function it returns raises Arrow's errors for values that do not fit.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,7 +52,11 @@ class Column:
 
 
 def adapter(
-    file: pa.Schema, fields: Iterable[pa.Field], mapping: ColumnMapping, path: str
+    file: pa.Schema,
+    fields: Iterable[pa.Field],
+    mapping: ColumnMapping,
+    path: str,
+    siblings: Iterable[pa.Field] | None = None,
 ) -> list[Column]:
     """Find columns of the table in a file.
 
@@ -60,8 +65,10 @@ def adapter(
         fields: Of the table's schema; not of the partitioning.
         mapping: The table's.
         path: The file's, for errors.
+        siblings: All the table's fields; `fields` by default.
     """
-    given = list(file)
+    given, fields = list(file), list(fields)
+    known = fields if siblings is None else list(siblings)
     if mapping.mode == "id" and given and not any(_id(field) is not None for field in given):
         raise CorruptLog(
             f"{path} has no field ids, and the table finds its columns by them",
@@ -71,27 +78,92 @@ def adapter(
     found = []
     for field in fields:
         try:
-            found.append(_column(given, field, mapping))
+            found.append(_column(given, field, mapping, known))
         except CorruptLog as error:
             message = f"{path}: column {field.name!r}: {error}"
             raise CorruptLog(message, path=path, version=None) from error
     return found
 
 
-def _column(given: Sequence[pa.Field], field: pa.Field, mapping: ColumnMapping) -> Column:
-    index = _find(given, field, mapping)
+def _column(
+    given: Sequence[pa.Field],
+    field: pa.Field,
+    mapping: ColumnMapping,
+    siblings: Sequence[pa.Field],
+) -> Column:
+    index = _find(given, field, mapping, siblings)
+    if index is None and not field.nullable:
+        message = f"the table requires {field.name!r}, and the file has no such column"
+        raise CorruptLog(message, path="", version=None)
     source = pa.null() if index is None else given[index].type
     return Column(index, _compile(source, field.type, mapping))
 
 
-def _find(given: Sequence[pa.Field], field: pa.Field, mapping: ColumnMapping) -> int | None:
+def _find(
+    given: Sequence[pa.Field],
+    field: pa.Field,
+    mapping: ColumnMapping,
+    siblings: Sequence[pa.Field],
+) -> int | None:
     if mapping.mode == "id":
         wanted = mapping.field_id(field)
         found = [index for index, each in enumerate(given) if _id(each) == wanted]
-    else:
-        name = mapping.physical_name(field)
-        found = [index for index, each in enumerate(given) if each.name == name]
+        return found[0] if found else None
+    name = mapping.physical_name(field)
+    found = [index for index, each in enumerate(given) if each.name == name]
+    if not found:
+        others = {mapping.physical_name(each) for each in siblings}
+        lower = name.lower()
+        found = [
+            index
+            for index, each in enumerate(given)
+            if each.name.lower() == lower and each.name not in others
+        ]
+    if len(found) > 1:
+        names = ", ".join(repr(given[index].name) for index in found)
+        raise CorruptLog(f"the file has several such columns: {names}", path="", version=None)
     return found[0] if found else None
+
+
+def reads_as(file: pa.Schema, fields: Iterable[pa.Field]) -> bool:
+    """Whether Arrow finds in a file what `adapter` does, if names are not mapped.
+
+    Args:
+        file: The file's Arrow schema.
+        fields: Of the table's schema; not of the partitioning.
+    """
+    return _reads_as(list(file), list(fields))
+
+
+def _reads_as(given: Sequence[pa.Field], fields: Sequence[pa.Field]) -> bool:
+    by_name = {field.name: field.type for field in given}
+    if len(by_name) < len(given):
+        return False
+    lower: set[str] | None = None
+    for field in fields:
+        source = by_name.get(field.name)
+        if source is not None:
+            if types.is_nested(field.type) and not _type_reads_as(source, field.type):
+                return False
+            continue
+        lower = {name.lower() for name in by_name} if lower is None else lower
+        if not field.nullable or field.name.lower() in lower:
+            return False
+    return True
+
+
+def _type_reads_as(source: pa.DataType, target: pa.DataType) -> bool:
+    if source == target:
+        return True
+    if types.is_struct(source) and types.is_struct(target):
+        return _reads_as(list(source), list(target))
+    if types.is_map(source) and types.is_map(target):
+        return _type_reads_as(source.key_type, target.key_type) and _type_reads_as(
+            source.item_type, target.item_type
+        )
+    if is_list(source) and is_list(target):
+        return _type_reads_as(source.value_type, target.value_type)
+    return True
 
 
 def _id(field: pa.Field) -> int | None:
@@ -141,7 +213,7 @@ def _struct(source: pa.StructType, target: pa.StructType, mapping: ColumnMapping
                 "a file holds a shredded variant, which cannot be read", names=("variantShredding",)
             )
     given, fields = list(source), list(target)
-    columns = [_column(given, field, mapping) for field in fields]
+    columns = [_column(given, field, mapping, fields) for field in fields]
 
     def adapt(array: pa.StructArray) -> pa.Array:
         children = array.flatten()

@@ -106,7 +106,7 @@ class FileReader:
         wanted = pa.schema([self.schema.field(name) for name in columns])
         stored = [field for field in wanted if field.name not in opened.file.partition]
         given = opened.parquet.schema_arrow
-        found = adapter(given, stored, self.mapping, opened.file.path)
+        found = adapter(given, stored, self.mapping, opened.file.path, self.schema)
         by_name = {field.name: column for field, column in zip(stored, found, strict=True)}
         names = [given.field(each.index).name for each in found if each.index is not None]
         start = 0

@@ -28,7 +28,7 @@ from atomic_manifest.log.pruning.file_bounds import is_ordered, of_statistics
 from atomic_manifest.log.pruning.pruner import Column
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.log.stats.parsed import from_json
-from atomic_manifest.log.stats.typed_columns import type_of
+from atomic_manifest.log.stats.typed_columns import partition_texts, type_of
 
 _Values: TypeAlias = tuple[str | None, ...]
 
@@ -63,9 +63,12 @@ def partitions_of(
         CorruptLog: See the module.
     """
     schema = snapshot.schema
-    fields = [schema.field(name) for name in snapshot.partition_columns]
+    fields = snapshot.partition_fields
     names = [snapshot.column_mapping.physical_name(field) for field in fields]
-    values = _texts(files, names)
+    try:
+        values = _texts(files, names)
+    except DataError as error:
+        raise CorruptLog(str(error), path="", version=snapshot.version) from error
     found = {value: _partition(value, fields, snapshot.version) for value in dict.fromkeys(values)}
     if filter is None or not fields:
         return [found[value] for value in values]
@@ -76,12 +79,11 @@ def partitions_of(
 
 
 def _texts(files: pa.Table, columns: Sequence[str]) -> list[_Values]:
-    lookups = [
-        pc.map_lookup(files["partition_values"], pa.scalar(name), "first") for name in columns
-    ]
-    if not lookups:
+    if not columns or not files.num_rows:
         return [()] * files.num_rows
-    return list(zip(*(lookup.to_pylist() for lookup in lookups), strict=True))
+    values = files["partition_values"].combine_chunks()
+    lookups = [partition_texts(values, name).to_pylist() for name in columns]
+    return list(zip(*lookups, strict=True))
 
 
 def possible(

@@ -47,8 +47,6 @@ def pruner(snapshot: Snapshot, predicate: Predicate) -> Pruner | None:
     if isinstance(predicate, Everything):
         return None
     mapping = snapshot.column_mapping
-    partitions = [
-        mapping.physical_name(snapshot.schema.field(name)) for name in snapshot.partition_columns
-    ]
+    partitions = [mapping.physical_name(field) for field in snapshot.partition_fields]
     predicate = physical_predicate(predicate, snapshot.schema, mapping)
     return Pruner(predicate, described(snapshot.physical_schema), partitions)

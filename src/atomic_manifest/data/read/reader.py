@@ -12,13 +12,14 @@ Error semantics: `CorruptLog` for a path that leaves the table or a partition va
 column's type; `InvalidFilter`; while reading, see `files`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from atomic_manifest.data.filter.filters import Filter, outdoes_bounds, to_expression
+from atomic_manifest.data.read.checked_dataset import CheckedDataset
 from atomic_manifest.data.read.files import DataFile, FileReader
 from atomic_manifest.data.read.filesystem import to_filesystem
 from atomic_manifest.data.read.guarantees import (
@@ -37,7 +38,6 @@ from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
 
-_FILE = "__filename"
 _COLUMNS = ["path", "partition_values", "size", "deletion_vector"]
 
 # Spark writes timestamps as INT96, which Arrow would read as nanoseconds and so overflow.
@@ -60,33 +60,15 @@ def to_dataset(
         only: Rows of `snapshot.files()`: the files to read; None for all.
 
     Returns:
-        A `FileSystemDataset`, filtered if a filter is given; a `TableDataset` if there are files that
-        Arrow cannot read as the table's.
+        A `FileSystemDataset` (see `checked_dataset`), filtered if a filter is given; a `TableDataset` if
+        there are files that Arrow cannot read as the table's.
     """
     expression = to_expression(filter, snapshot.schema)
     parts = parts_of(store, snapshot, filter, only)
     if parts.special:
         return TableDataset(parts, expression)
-    return parts.plain if expression is None else parts.plain.filter(expression)
-
-
-def batches_by_file(
-    store: ObjectStore, snapshot: Snapshot, only: pa.Table, columns: Sequence[str]
-) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Stream the rows of files, each batch with the path of the file that it is from.
-
-    Args:
-        store: Rooted at the table.
-        snapshot: The version to read.
-        only: Rows of `snapshot.files()`.
-        columns: Names of top-level columns; the batches have one more, so that they have rows.
-    """
-    parts = parts_of(store, snapshot, None, only)
-    for batch in parts.plain.to_batches(columns=[*columns, _FILE]):
-        for path in pc.unique(batch.column(_FILE)).to_pylist():
-            yield path, batch.filter(pc.equal(batch.column(_FILE), path))
-    for file, batch in parts.reader.read(parts.special, columns):
-        yield file.path, batch.append_column(_FILE, pa.repeat(file.path, batch.num_rows))
+    dataset = CheckedDataset(parts)
+    return dataset if expression is None else dataset.filter(expression)
 
 
 def parts_of(
@@ -107,25 +89,30 @@ def parts_of(
         or outdoes_bounds(filter, schema)
     )
     fragments, special = [], []
+    files_of: dict[str, DataFile] = {}
     for path, partition, guarantee, vector in zip(
         paths, partitions, guarantees, files["deletion_vector"].to_pylist(), strict=True
     ):
         if partition is None:
             continue
+        described = None if vector is None else DeletionVector(**vector)
+        file = DataFile(path, partition.scalars, described, guarantee)
         if vector is None and not all_special:
+            files_of[path] = file
             fragment = parquet.make_fragment(
                 path, filesystem, partition_expression=guarantee, file_size=sizes[path]
             )
             fragments.append(fragment)
         else:
-            described = None if vector is None else DeletionVector(**vector)
-            special.append(DataFile(path, partition.scalars, described, guarantee))
+            special.append(file)
     return Parts(
         schema,
         ds.FileSystemDataset(fragments, schema, parquet, filesystem),
         special,
         FileReader(store, filesystem, schema, mapping),
         sizes,
+        files_of,
+        [field for field in schema if field.name not in snapshot.partition_columns],
     )
 
 

@@ -3,7 +3,7 @@
 Invariants: every row is on exactly one side. Rows are tested in memory, after they are read, because a
 dataset that filters while it reads may pass over NaN (see `filter.filters`). Streams are never held whole.
 
-Error semantics: as `reader.to_dataset`.
+Error semantics: as `stream`.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from atomic_manifest.data.filter.filter_terms import Terms
 from atomic_manifest.data.filter.filters import predicate_expression
 from atomic_manifest.data.input.conform import conform
-from atomic_manifest.data.read.reader import batches_by_file, to_dataset
+from atomic_manifest.data.read.stream import batches_by_file, stream
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.pruning.predicate import Everything, Predicate, columns_of
@@ -53,14 +53,14 @@ def rows_where(
         predicate: Which rows.
         columns: Which, in which order; None for all.
     """
-    dataset = to_dataset(store, snapshot, only=files)
     names = list(snapshot.schema.names if columns is None else columns)
     if isinstance(predicate, Everything):
-        return dataset.to_table(columns=names)
-    scanner = dataset.scanner(columns=list(dict.fromkeys((*names, *_roots(predicate, snapshot)))))
+        return stream(store, snapshot, columns=names, only=files).read_all()
+    needed = list(dict.fromkeys((*names, *_roots(predicate, snapshot))))
+    reader = stream(store, snapshot, columns=needed, only=files)
     expression = predicate_expression(predicate, snapshot.schema)
-    parts = [_filtered(batch, expression) for batch in scanner.to_batches()]
-    return pa.concat_tables([scanner.projected_schema.empty_table(), *parts]).select(names)
+    parts = [_filtered(batch, expression) for batch in reader]
+    return pa.concat_tables([reader.schema.empty_table(), *parts]).select(names)
 
 
 def rows_except(
@@ -72,13 +72,13 @@ def rows_except(
     """
     matches = predicate_expression(predicate, snapshot.schema)
     others = ~matches | matches.is_null()
-    scanner = to_dataset(store, snapshot, only=files).scanner()
+    rows = stream(store, snapshot, only=files)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in scanner.to_batches():
+        for batch in rows:
             yield from _filtered(batch, others).to_batches()
 
-    reader = pa.RecordBatchReader.from_batches(scanner.projected_schema, batches())
+    reader = pa.RecordBatchReader.from_batches(rows.schema, batches())
     return conform(reader, snapshot.schema)
 
 
@@ -94,7 +94,10 @@ def tally_where(
         return tally
     raw = {decode_file_path(path, version=snapshot.version): path for path in _paths(files)}
     expression = predicate_expression(predicate, snapshot.schema)
-    columns = _roots(predicate, snapshot)
+    # At least one, so that batches have rows; a partition column costs no reading.
+    columns = (
+        _roots(predicate, snapshot) or [*snapshot.partition_columns, *snapshot.schema.names][:1]
+    )
     for path, batch in batches_by_file(store, snapshot, files, columns):
         tally.rows[raw[path]] += batch.num_rows
         tally.matching[raw[path]] += _filtered(batch, expression).num_rows

@@ -6,8 +6,9 @@ Whatever looks behind it for files to read on its own (`get_fragments`, `sort_by
 single file that cannot be opened: it gets an error that says so, never rows that are deleted.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, NoReturn, Self
 
@@ -17,12 +18,17 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from atomic_manifest.data.filter.filters import columns_in
+from atomic_manifest.data.read.adapt import reads_as
+from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.data.read.files import DataFile, FileReader
 from atomic_manifest.data.read.guarantees import possible
 from atomic_manifest.errors import UnsupportedByStore
 
 BATCH_ROWS = 1 << 17
 """The most rows of a batch, by default."""
+
+_OURS = re.compile(r"(?:.*/)?part-\d+-[0-9a-f]{32}\.parquet")
+_AHEAD = 16  # footers that are fetched at a time
 
 _MESSAGE = (
     "this table has deletion vectors or mapped columns, which Arrow's own file fragments do not know; "
@@ -40,6 +46,8 @@ class Parts:
         special: The others.
         reader: Reads the others.
         sizes: Bytes of all, by path.
+        files: What the log says of the plain ones, by path.
+        fields: Of the table that files store.
     """
 
     schema: pa.Schema
@@ -47,12 +55,51 @@ class Parts:
     special: Sequence[DataFile]
     reader: FileReader
     sizes: Mapping[str, int]
+    files: Mapping[str, DataFile]
+    fields: Sequence[pa.Field]
+    _found_right: list[pa.Schema] = field(default_factory=list)
+
+    def odd(self, fragment: ds.Fragment) -> DataFile | None:
+        """The file of a fragment whose columns Arrow does not find. Reads its footer, if nobody has."""
+        given = fragment.physical_schema
+        if any(given.equals(schema) for schema in self._found_right[-1:]):
+            return None
+        if reads_as(given, self.fields):
+            self._found_right.append(given)
+            return None
+        return self.files[fragment.path]
+
+    def checked(self, filter: pc.Expression | None, *, trusting: bool = True) -> "Parts":
+        """The same files, with those among the special ones whose columns Arrow does not find.
+
+        Args:
+            filter: Of the rows that are wanted: of other files it does not matter.
+            trusting: Believe files that are called like ours, unread.
+        """
+        fragments = [
+            fragment
+            for fragment in self.plain.get_fragments(filter)
+            if not (trusting and _OURS.fullmatch(fragment.path))
+        ]
+        if not fragments:
+            return self
+        found = {file.path: file for file in ahead(self.odd, fragments, _AHEAD) if file is not None}
+        if not found:
+            return self
+        plain = self.plain
+        right = [each for each in plain.get_fragments(filter) if each.path not in found]
+        return replace(
+            self,
+            plain=ds.FileSystemDataset(right, self.schema, plain.format, plain.filesystem),
+            special=[*self.special, *found.values()],
+        )
 
     def special_batches(
         self,
         columns: Sequence[str] | Mapping[str, pc.Expression] | None,
         filter: pc.Expression | None,
         batch_size: int = BATCH_ROWS,
+        more: Sequence[DataFile] = (),
     ) -> Iterator[pa.RecordBatch]:
         """The rows of the special files, read as they are asked for.
 
@@ -60,8 +107,9 @@ class Parts:
             columns: As for `pyarrow.dataset.Dataset.scanner`.
             filter: Rows to give; files that cannot hold any are not read.
             batch_size: The most rows of a batch.
+            more: Other files that are found to be special.
         """
-        files = self.special
+        files = [*self.special, *more]
         if filter is not None:
             guarantees = [file.guarantee for file in files]
             files = [files[number] for number in possible(guarantees, self.schema, filter)]
@@ -139,7 +187,7 @@ class TableDataset(ds.UnionDataset):  # type: ignore[misc]  # pyarrow ships no t
 
     def filter(self, expression: pc.Expression) -> Self:
         """See `pyarrow.dataset.Dataset.filter`."""
-        return type(self)(self._parts, _both(self._filter, expression))
+        return type(self)(self._parts, both(self._filter, expression))
 
     def scanner(
         self,
@@ -148,7 +196,8 @@ class TableDataset(ds.UnionDataset):  # type: ignore[misc]  # pyarrow ships no t
         **options: Any,
     ) -> ds.Scanner:
         """See `pyarrow.dataset.Dataset.scanner`."""
-        parts, chosen = self._parts, _both(self._filter, filter)
+        chosen = both(self._filter, filter)
+        parts = self._parts.checked(chosen)
         first = parts.plain.scanner(columns=columns, filter=chosen, **options)
         result = first.projected_schema
         rest = parts.special_batches(columns, chosen, options.get("batch_size", BATCH_ROWS))
@@ -160,7 +209,8 @@ class TableDataset(ds.UnionDataset):  # type: ignore[misc]  # pyarrow ships no t
         return ds.Scanner.from_batches(batches, schema=result)
 
 
-def _both(one: pc.Expression | None, other: pc.Expression | None) -> pc.Expression | None:
+def both(one: pc.Expression | None, other: pc.Expression | None) -> pc.Expression | None:
+    """The conjunction of two filters."""
     if one is None or other is None:
         return other if one is None else one
     return one & other

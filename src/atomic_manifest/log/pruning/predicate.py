@@ -28,6 +28,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from atomic_manifest.errors import InvalidFilter
+from atomic_manifest.log.names import matches
 from atomic_manifest.log.pruning import bounds
 from atomic_manifest.log.pruning.bounds import Bounds
 
@@ -179,8 +180,9 @@ class _File:
         type_name = self._facts.types.get(column)
         if type_name is None:
             return bounds.UNKNOWN
-        if column in self._facts.partition_values:
-            return bounds.of_partition(self._facts.partition_values[column], type_name)
+        found = matches(column, self._facts.partition_values)
+        if len(found) == 1:
+            return bounds.of_partition(self._facts.partition_values[found[0]], type_name)
         return bounds.of_statistics(self._statistics, column, type_name)
 
     def comparisons(self, column: str, op: Operator, values: Iterable[Scalar]) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atomic_manifest.errors import DataError
 from atomic_manifest.log.pruning.column_bounds import ColumnBounds, Outcomes, same
 from atomic_manifest.log.pruning.file_bounds import (
     of_footers,
@@ -191,7 +192,10 @@ class _Files:
     def outcomes(self, name: str, ask: _Ask) -> Outcomes:
         """See `_Facts`."""
         if (column := self.partitions.get(name)) is not None:
-            texts = partition_texts(self.partition_values, name)
+            try:
+                texts = partition_texts(self.partition_values, name)
+            except DataError:  # which whoever reads the file will hear of
+                return _anything(self.count)
             distinct = texts.dictionary_encode(null_encoding="encode")
             known = of_partitions(distinct.dictionary.to_pylist(), column.type_name)
             return ask(known).take(distinct.indices)

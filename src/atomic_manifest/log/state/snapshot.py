@@ -32,6 +32,7 @@ from atomic_manifest.log.metadata import features
 from atomic_manifest.log.metadata.column_mapping import ColumnMapping, column_mapping
 from atomic_manifest.log.metadata.retention import deleted_file_retention_ms
 from atomic_manifest.log.metadata.schema import to_arrow
+from atomic_manifest.log.names import matches
 from atomic_manifest.log.pruning.pruner import Pruner
 from atomic_manifest.log.state.checksum import read_checksum
 from atomic_manifest.log.state.replay import ALL_COLUMNS, Replay
@@ -122,10 +123,26 @@ class Snapshot:
         """The table's schema as its files and its log name the columns."""
         return self.column_mapping.physical(self.schema)
 
-    @property
+    @cached_property
     def partition_columns(self) -> tuple[str, ...]:
-        """Names of the columns the table is partitioned by, in order."""
-        return tuple(self.metadata.partition_columns)
+        """Names of the columns the table is partitioned by, in order, as the schema has them."""
+        names = self.schema.names
+        found = [(name, matches(name, names)) for name in self.metadata.partition_columns]
+        return tuple(meant[0] if len(meant) == 1 else name for name, meant in found)
+
+    @property
+    def partition_fields(self) -> list[pa.Field]:
+        """The columns the table is partitioned by, in order.
+
+        Raises:
+            CorruptLog: The schema lacks one of them.
+        """
+        for name in self.partition_columns:
+            if name not in self.schema.names:
+                path = f"{LOG_FOLDER}, metaData at version {self.version}"
+                message = f"{path}: the schema has no partition column {name!r}"
+                raise CorruptLog(message, path=path, version=self.version)
+        return [self.schema.field(name) for name in self.partition_columns]
 
     @property
     def configuration(self) -> Mapping[str, str]:

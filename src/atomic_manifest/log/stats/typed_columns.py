@@ -14,6 +14,7 @@ from atomic_manifest.errors import DataError
 from atomic_manifest.log.metadata import partition
 from atomic_manifest.log.metadata.column_mapping import ColumnMapping
 from atomic_manifest.log.metadata.schema import is_variant
+from atomic_manifest.log.names import matches
 from atomic_manifest.log.stats.footer import INDEXED_COLUMNS
 
 _Tree: TypeAlias = dict[str, Any]
@@ -141,7 +142,10 @@ def partition_texts(values: pa.Array, name: str) -> pa.Array:
 
     Args:
         values: Of `add.partitionValues`: maps of text.
-        name: The column's physical name.
+        name: The column's physical name; the maps may have it in another case.
+
+    Raises:
+        DataError: A map has it in several other cases.
     """
     offsets = values.offsets
     lengths = pc.min_max(pc.subtract(offsets[1:], offsets[:-1])).as_py()
@@ -164,7 +168,21 @@ def partition_texts(values: pa.Array, name: str) -> pa.Array:
 
 
 def _looked_up(values: pa.Array, name: str) -> pa.Array:
+    keys = pc.unique(values.keys).to_pylist()
+    if any(key != name and key.lower() == name.lower() for key in keys):
+        return pa.array(
+            [_text_of(dict(each or ()), name) for each in values.to_pylist()], pa.string()
+        )
     return pc.map_lookup(values, pa.scalar(name, values.type.key_type), "first")
+
+
+def _text_of(values: Mapping[str, str | None], name: str) -> str | None:
+    found = matches(name, values)
+    if len(found) > 1:
+        raise DataError(
+            f"partition column {name!r}: a file has values of {', '.join(sorted(found))}"
+        )
+    return values[found[0]] if found else None
 
 
 def _parsed(texts: pa.Array, type_: pa.DataType) -> pa.Array:
