@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         CommitConflict,
         CommitContended,
         CommitOutcomeUnknown,
+        TransactionOutOfOrder,
     )
     from atomic_manifest.log.state.history import HistoryRecord
     from atomic_manifest.rerun import RunResult
@@ -44,6 +45,7 @@ __all__ = [
     "RunResult",
     "Table",
     "Transaction",
+    "TransactionOutOfOrder",
     "WriteOptions",
     "__version__",
     "append",
@@ -71,6 +73,7 @@ _HOMES = {
     "RunResult": "rerun",
     "Table": "table",
     "Transaction": "transaction",
+    "TransactionOutOfOrder": "errors",
     "WriteOptions": "data.write.options",
     "append": "table",
     "read_table": "table",

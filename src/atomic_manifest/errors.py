@@ -221,6 +221,19 @@ class CommitConflict(CommitError):
     version: int
 
 
+class TransactionOutOfOrder(CommitError, ValueError):
+    """A `txn` with a lower version than the table records of its application; nothing was committed.
+
+    A table keeps the highest version of an application and no other, so whether this one was written
+    before cannot be told. `app_id` names the application, `given` and `recorded` the two versions. Give
+    work that may come in any order an application id for each piece.
+    """
+
+    app_id: str
+    given: int
+    recorded: int
+
+
 class CommitContended(CommitError):
     """The budget of attempts or time ended; the commit is certainly not in the log. Try again."""
 

@@ -20,7 +20,7 @@ from atomic_manifest.commit.committer import Committer, Settled
 from atomic_manifest.commit.group import GroupCommitter
 from atomic_manifest.commit.messages import AlreadyCommitted, Budget
 from atomic_manifest.commit.plan import Plan
-from atomic_manifest.commit.result import CommitResult, version_or_raise
+from atomic_manifest.commit.result import CommitResult, outcome_recorded, version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import CommitConflict, NotFound
 from atomic_manifest.log.actions import Add
@@ -101,7 +101,7 @@ class Handle:
         return snapshot
 
     def recorded(self, txn: tuple[str, int] | None) -> CommitResult | None:
-        """The result of a transaction that the handle's snapshot already holds."""
+        """The result of a transaction that the handle's snapshot already holds; see `recorded`."""
         return recorded(self._snapshot, txn)
 
     def commit(self, plan: Plan, snapshot: Snapshot, staged: Staged) -> CommitResult:
@@ -213,7 +213,12 @@ def result_of(
 
 
 def recorded(snapshot: Snapshot, txn: tuple[str, int] | None) -> CommitResult | None:
-    """The result of a transaction that a snapshot already holds; None if it does not."""
-    if not snapshot.records(txn):
+    """The result of a transaction that a snapshot already holds; None if it does not.
+
+    Raises:
+        TransactionOutOfOrder: It holds a later one of the application.
+    """
+    outcome = outcome_recorded(snapshot, txn)
+    if outcome is None:
         return None
-    return CommitResult(snapshot.version, "", 0, 0, attempts=0, already_committed=True)
+    return CommitResult(version_or_raise(outcome, ""), "", 0, 0, 0, already_committed=True)

@@ -277,7 +277,11 @@ class Transaction:
             raise self._ended()
         self._begun_at = self._handle.env.now()
         unix_ms = int(self._begun_at * 1000)
-        self._work = Workspace(self._handle, self._handle.writable(), self._commit_id, unix_ms)
+        snapshot = self._handle.writable()
+        recorded(
+            snapshot, self._txn
+        )  # refuses one that is out of order before anything is uploaded
+        self._work = Workspace(self._handle, snapshot, self._commit_id, unix_ms)
         self._state = "is open"
         return self
 

@@ -46,9 +46,11 @@ class Writing(Reading):
                 `__arrow_c_stream__` or `__arrow_c_array__`; a pandas frame; an iterable of these. Streams
                 are never held whole, and one that was read before is refused. Columns go by name; missing
                 nullable ones become null.
-            txn: (application id, version). If the table already records this version of the
-                application, or a later one, nothing is written and the result says
-                `already_committed`.
+            txn: (application id, version), for a sequence of writes that may be tried again. If the
+                table records this version of the application already, nothing is written and the
+                result says `already_committed`. A table keeps the highest version alone, so a lower
+                one is an error: pieces of work that may come in any order are no versions of one
+                application, but applications of their own, such as `("backfill/2026-01-01", 1)`.
             commit_info: Fields to keep with the commit, for `history()`.
             options: Parquet and file layout.
             preserve_index: Whether to write a pandas index, as in `pyarrow.Table.from_pandas`; an
@@ -64,6 +66,7 @@ class Writing(Reading):
         Raises:
             SchemaMismatch, NullsInColumn, DataError: The data does not fit. Without `txn`, data
                 without rows is refused too.
+            TransactionOutOfOrder: The table records a later version of the application.
             UnsupportedTableFeature: A new column needs a feature that the table has not turned on.
             CommitConflict: The table's schema or rules were changed meanwhile.
             CommitContended: Too many lost races; not in the log.

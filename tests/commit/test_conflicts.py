@@ -6,7 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from atomic_manifest.commit.conflicts import ConflictKind, check, repeats_txn
+from atomic_manifest.commit.conflicts import (
+    ConflictKind,
+    Overtaken,
+    check,
+    overtaken_txn,
+    repeats_txn,
+)
 from atomic_manifest.commit.intent import Isolation, ReadTable
 from atomic_manifest.log.actions import CommitInfo, DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.entry import Entry, decode, encode
@@ -407,15 +413,32 @@ def test_setting_one_domain_twice_conflicts_and_two_domains_do_not():
 
 @pytest.mark.parametrize(
     ("app", "version", "repeats"),
-    [("x", 6, False), ("x", 7, True), ("x", 8, True), ("y", 7, False)],
+    [("x", 6, False), ("x", 7, True), ("x", 8, False), ("y", 7, False), ("y", 8, False)],
 )
-def test_an_equal_or_later_transaction_of_the_same_application_is_a_repeat(app, version, repeats):
+def test_an_equal_transaction_of_the_same_application_is_a_repeat(app, version, repeats):
     winner = entry(txns=(Txn(app_id="other", version=1), Txn(app_id=app, version=version)))
     assert repeats_txn(intent(Txn(app_id="x", version=7), add(), txn=("x", 7)), winner) is repeats
 
 
+@pytest.mark.parametrize(
+    ("app", "version", "overtaken"),
+    [
+        ("x", 6, None),
+        ("x", 7, None),
+        ("x", 8, Overtaken("x", 7, 8)),
+        ("y", 8, None),
+        ("x", 2**63 - 1, Overtaken("x", 7, 2**63 - 1)),
+    ],
+)
+def test_a_later_transaction_of_the_same_application_overtakes(app, version, overtaken):
+    winner = entry(txns=(Txn(app_id="other", version=9), Txn(app_id=app, version=version)))
+    wanted = intent(Txn(app_id="x", version=7), add(), txn=("x", 7))
+    assert overtaken_txn(wanted, winner) == overtaken
+
+
 def test_an_intent_without_a_transaction_repeats_none():
     assert not repeats_txn(intent(add()), entry(txns=(Txn(app_id="x", version=7),)))
+    assert overtaken_txn(intent(add()), entry(txns=(Txn(app_id="x", version=7),))) is None
 
 
 def test_a_repeated_transaction_is_no_conflict():
@@ -496,3 +519,4 @@ def test_the_verdict_survives_the_way_through_bytes(wanted, winner):
     read = dataclasses.replace(read, commit_info=winner.commit_info)
     assert check(wanted, read) == check(wanted, winner)
     assert repeats_txn(wanted, read) == repeats_txn(wanted, winner)
+    assert overtaken_txn(wanted, read) == overtaken_txn(wanted, winner)

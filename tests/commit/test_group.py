@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 from atomic_manifest.commit.committer import Committer
+from atomic_manifest.commit.conflicts import Overtaken
 from atomic_manifest.commit.group import GroupCommitter
 from atomic_manifest.commit.intent import Intent, ReadNothing, ReadTable
-from atomic_manifest.commit.messages import AlreadyCommitted, Budget, Committed
+from atomic_manifest.commit.messages import AlreadyCommitted, Budget, Committed, OutOfOrder
 from atomic_manifest.errors import AtomicManifestError
 from atomic_manifest.log.actions import Metadata, Protocol, Txn
 from atomic_manifest.log.entry import encode, entry_path
@@ -129,6 +130,19 @@ def test_a_transaction_repeated_within_a_batch_is_committed_once():
         "a": Committed(2),
         "b": AlreadyCommitted(2),
         "c": Committed(2),
+    }
+
+
+def test_transactions_of_one_application_go_up_within_a_batch_or_are_refused():
+    group = Group()
+    plans = [Planned("a", txn=("x", 2)), Planned("b", txn=("x", 1)), Planned("c", txn=("x", 3))]
+    results = group.commit_behind(Planned("first"), *plans, Planned("d"))
+    assert results == {
+        "first": Committed(1),
+        "a": Committed(2),
+        "b": OutOfOrder(2, Overtaken("x", 1, 2)),
+        "c": Committed(3),
+        "d": Committed(2),
     }
 
 

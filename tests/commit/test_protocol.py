@@ -2,6 +2,7 @@
 
 import pytest
 
+from atomic_manifest.commit.conflicts import Overtaken
 from atomic_manifest.commit.intent import ReadTable
 from atomic_manifest.commit.messages import (
     AlreadyCommitted,
@@ -20,6 +21,7 @@ from atomic_manifest.commit.messages import (
     GaveUp,
     Looking,
     Moment,
+    OutOfOrder,
     Pausing,
     ReadEntries,
     Rejected,
@@ -222,6 +224,13 @@ def test_a_winner_with_the_same_transaction_means_that_it_is_done_already():
     wanted = intent(Txn(app_id="x", version=7), add(), txn=("x", 7))
     scenario = Scenario(wanted).told(EntryRefused())
     assert scenario.tell(read(other(txns=(Txn(app_id="x", version=7),)))) == AlreadyCommitted(5)
+
+
+def test_a_winner_with_a_later_transaction_of_the_application_ends_the_commit():
+    wanted = intent(Txn(app_id="x", version=7), add(), txn=("x", 7), reads=ReadTable())
+    scenario = Scenario(wanted).told(EntryRefused())
+    outcome = scenario.tell(read(other(txns=(Txn(app_id="x", version=8),))))
+    assert outcome == OutOfOrder(5, Overtaken("x", 7, 8))
 
 
 def test_a_repeated_transaction_is_found_before_a_conflict_with_the_same_entry():

@@ -31,6 +31,7 @@ from atomic_manifest.commit.messages import (
     ListIntents,
     Looking,
     Moment,
+    OutOfOrder,
     Pausing,
     Polling,
     Posting,
@@ -62,7 +63,7 @@ LATER = Moment(6.0, 0, 0.0)
 """After the end of a follower's patience."""
 LATE = Moment(1e6, 0, 0.0)
 """After the end of every budget."""
-OUTCOMES = {Committed, AlreadyCommitted, Conflicted, GaveUp, Rejected, Unknown}
+OUTCOMES = {Committed, AlreadyCommitted, OutOfOrder, Conflicted, GaveUp, Rejected, Unknown}
 INTENT = intent(Txn(app_id="x", version=1), remove("a"), txn=("x", 1))
 
 
@@ -98,6 +99,7 @@ def _readable(asked: ReadEntries):
     yield tuple(Entry(first + i, adds=(add(f"{i}"),)) for i in range(asked.count))
     yield (INTENT.as_entry(first),)
     yield (Entry(first, txns=(Txn(app_id="x", version=1),)),)
+    yield (Entry(first, txns=(Txn(app_id="x", version=2),)),)
     yield (Entry(first, removes=(remove("a"),)),)
     yield (Entry(first, revoked=frozenset({INTENT.commit_id})),)
     yield (Entry(first, commits=(CommitRecord("elder", "WRITE"),)),)

@@ -330,6 +330,17 @@ def test_a_transaction_said_to_be_done_that_is_not_is_found(book, told):
     book.finds(Kind.TXN, "t1")
 
 
+@pytest.mark.parametrize("there", [7, 8])
+def test_a_transaction_said_to_be_out_of_order_is_right_only_after_a_later_one(book, there):
+    book.did("first", Append((("f0", 1, 1),)), version=2, txn=("app", there), outcome=None)
+    book.did("late", Append((("f0", 1, 1),)), txn=("app", 7))
+    book.events[-1][1][-1] = Ended("late", 9, FAILED, error="TransactionOutOfOrder: told so")
+    if there == 7:
+        book.finds(Kind.TXN, "late")
+    else:
+        assert book.violations() == ()
+
+
 def test_a_commit_with_another_transaction_id_is_found(book):
     book.did("t1", Append((("f0", 1, 1),)), outcome=UNKNOWN).is_logged("t1", 2, txn=("app", 1))
     book.finds(Kind.TXN, "t1")

@@ -27,6 +27,7 @@ from atomic_manifest.commit.messages import (
     GaveUp,
     Looking,
     Outcome,
+    OutOfOrder,
     Rejected,
     Unanswered,
     Working,
@@ -43,6 +44,7 @@ ANY_STATE = frozenset((*get_args(Working), *get_args(Outcome)))
 TXN = ("loader", 7)
 APPENDS = (table.append("A"), table.append("B"))
 ONE_TRANSACTION = (table.append("A", txn=TXN), table.append("B", txn=TXN))
+TWO_OF_ONE_APPLICATION = (table.append("A", txn=TXN), table.append("B", txn=("loader", 6)))
 
 
 def assert_found(why, intents=APPENDS, *, attempts=2, faults=2, **options):
@@ -106,6 +108,16 @@ def repeated(intent, entry):
     return AlreadyCommitted(entry.version) if conflicts.repeats_txn(intent, entry) else None
 
 
+def overtaken(intent, entry):
+    found = conflicts.overtaken_txn(intent, entry)
+    return OutOfOrder(entry.version, found) if found else None
+
+
+def repeated_or_later(intent, entry):
+    late = conflicts.overtaken_txn(intent, entry)
+    return AlreadyCommitted(entry.version) if late else repeated(intent, entry)
+
+
 def conflicting(intent, entry):
     found = conflicts.check(intent, entry)
     return Conflicted(entry.version, found) if found else None
@@ -137,6 +149,26 @@ def test_skipping_the_conflict_check_is_found(break_progress):
 def test_skipping_the_transaction_check_is_found(break_progress):
     break_progress("pass_by", pass_by(own, conflicting))
     assert_found("a transaction was done twice", ONE_TRANSACTION)
+
+
+@pytest.mark.usefixtures("any_combination")
+def test_skipping_the_check_of_the_order_is_found(break_progress):
+    break_progress("pass_by", pass_by(own, repeated, conflicting))
+    assert_found("records 6 of loader after 7", TWO_OF_ONE_APPLICATION)
+
+
+def test_taking_a_later_transaction_for_the_same_is_found(break_progress):
+    break_progress("pass_by", pass_by(own, repeated_or_later, conflicting))
+    assert_found(r"AlreadyCommitted\(version=1\), but that is not", TWO_OF_ONE_APPLICATION)
+
+
+def test_taking_the_same_transaction_for_a_later_is_found(break_progress):
+    def out_of_order(intent, entry):
+        found = conflicts.Overtaken("loader", 7, 7)
+        return OutOfOrder(entry.version, found) if conflicts.repeats_txn(intent, entry) else None
+
+    break_progress("pass_by", pass_by(own, out_of_order, conflicting))
+    assert_found(r"OutOfOrder\(.*\), but that is not", ONE_TRANSACTION)
 
 
 def test_a_writer_that_missed_a_conflict_is_stopped_by_combine(break_progress):

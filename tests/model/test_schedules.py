@@ -10,6 +10,7 @@ from atomic_manifest.commit.messages import (
     Committed,
     Conflicted,
     GaveUp,
+    OutOfOrder,
     Rejected,
     Unknown,
 )
@@ -121,12 +122,13 @@ def test_the_schedules_reach_every_outcome():
 
     for pair, attempts in [
         ("two appends of one transaction", 2),
+        ("two transactions of one application", 2),
         ("two deletes of one file", 2),
         ("two appends", 1),
     ]:
         case = Case(pair, RACING[pair], attempts=attempts)
         explore(lambda case=case: Counted(case))
-    outcomes = {Committed, AlreadyCommitted, Conflicted, GaveUp, Rejected, Unknown}
+    outcomes = {Committed, AlreadyCommitted, OutOfOrder, Conflicted, GaveUp, Rejected, Unknown}
     crashed = {type(None)}
     assert seen.keys() == outcomes | crashed
 

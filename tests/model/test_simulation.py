@@ -29,14 +29,20 @@ def test_the_seeds_reach_every_outcome():
     for seed in range(6):
         seen += run(seed=seed, fault_rate=0.4, budget=Budget(attempts=4, seconds=20)).outcomes
     assert seen.keys() == {
-        "Committed", "AlreadyCommitted", "Conflicted", "GaveUp", "Rejected", "Unknown", "crashed",
+        "Committed", "AlreadyCommitted", "OutOfOrder", "Conflicted", "GaveUp", "Rejected", "Unknown",
+        "crashed",
     }  # fmt: skip
 
 
 def test_without_faults_every_writer_gets_a_certain_answer():
     simulation = run(seed=1, fault_rate=0.0)
     assert not simulation.faults
-    assert simulation.outcomes.keys() <= {"Committed", "AlreadyCommitted", "Conflicted"}
+    assert simulation.outcomes.keys() <= {
+        "Committed",
+        "AlreadyCommitted",
+        "OutOfOrder",
+        "Conflicted",
+    }
 
 
 def test_overwrites_that_met_a_conflict_are_planned_again_and_commit():

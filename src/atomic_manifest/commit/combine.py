@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from atomic_manifest.commit.conflicts import check, repeats_txn
+from atomic_manifest.commit.conflicts import check, overtaken_txn, repeats_txn
 from atomic_manifest.commit.intent import Intent, Isolation
 from atomic_manifest.log.actions import Add, Remove
 from atomic_manifest.log.entry import CommitRecord, Entry, commit_info, encode, seal
@@ -117,7 +117,7 @@ def _fate(candidate: Candidate, entries: Sequence[Entry], version: int) -> _Fate
     for entry in entries[intent.base_version + 1 - first_known :]:
         if not ids.isdisjoint(entry.revoked) or any(map(entry.holds, ids)):
             return _Fate.SPENT
-        if repeats_txn(intent, entry) or check(intent, entry):
+        if repeats_txn(intent, entry) or overtaken_txn(intent, entry) or check(intent, entry):
             return _Fate.SPENT
     return _Fate.ELIGIBLE
 

@@ -20,8 +20,9 @@ put in order, the winner first.
 
 The verdict is monotone: it depends on the intent and that one entry alone, so an intent that conflicts
 with an entry conflicts with it for ever. A repeated `txn` is no conflict but a commit that is *already
-done* (`repeats_txn`). A winner with `dataChange=false` moves rows and changes none: it conflicts only
-by rule 4.
+done* (`repeats_txn`). A `txn` below the recorded one is neither: nobody knows whether that piece of
+work was done, and it can be recorded no more (`overtaken_txn`). A winner with `dataChange=false` moves
+rows and changes none: it conflicts only by rule 4.
 """
 
 from collections.abc import Iterable, Iterator
@@ -92,12 +93,38 @@ _HARMLESS_PROPERTIES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A transaction that is older than what the log records of its application.
+
+    Attributes:
+        app_id: The application.
+        given: The version of the transaction.
+        recorded: The version in the log.
+    """
+
+    app_id: str
+    given: int
+    recorded: int
+
+
 def repeats_txn(intent: Intent, entry: Entry) -> bool:
-    """Whether `entry` already recorded one of the intent's transactions, or a later one of its app."""
+    """Whether `entry` already recorded one of the intent's transactions."""
     if not entry.txns:
         return False
     recorded = {txn.app_id: txn.version for txn in entry.txns}
-    return any(recorded.get(txn.app_id, txn.version - 1) >= txn.version for txn in intent.txns)
+    return any(recorded.get(txn.app_id) == txn.version for txn in intent.txns)
+
+
+def overtaken_txn(intent: Intent, entry: Entry) -> Overtaken | None:
+    """The first of the intent's transactions of whose application `entry` recorded a later one."""
+    if not entry.txns:
+        return None
+    recorded = {txn.app_id: txn.version for txn in entry.txns}
+    for txn in intent.txns:
+        if (latest := recorded.get(txn.app_id, txn.version)) > txn.version:
+            return Overtaken(txn.app_id, txn.version, latest)
+    return None
 
 
 def check(intent: Intent, entry: Entry) -> tuple[Conflict, ...]:

@@ -5,8 +5,8 @@ into the next entry, led by one of them: a store that takes one entry a round tr
 blind appends are merged; any other plan is committed by itself, in its turn.
 
 Invariants: what may share an entry is decided by `combine`, as among processes. A merged intent that meets
-a conflict or a repeated transaction is not in the log, and its members are then committed one by one:
-nobody fails because of another's commit.
+a conflict, or whose transactions were repeated or overtaken, is not in the log, and its members are then
+committed one by one: nobody fails because of another's commit.
 """
 
 import threading
@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from atomic_manifest.commit.combine import Candidate, combine
 from atomic_manifest.commit.committer import Committer, Settled
 from atomic_manifest.commit.intent import Intent
-from atomic_manifest.commit.messages import AlreadyCommitted, Conflicted
+from atomic_manifest.commit.messages import AlreadyCommitted, Conflicted, OutOfOrder
 from atomic_manifest.commit.plan import Plan
+from atomic_manifest.commit.result import outcome_recorded
 from atomic_manifest.log.state.snapshot import Snapshot
 
 _BATCH = 1024
@@ -145,7 +146,7 @@ class GroupCommitter:
         accepted = combine(candidates, (), base.version + 1).accepted
         if len(accepted) > 1:
             settled = self._committer.run(_merge([c.intent for c in accepted]), base)
-            if not isinstance(settled.outcome, Conflicted | AlreadyCommitted):
+            if not isinstance(settled.outcome, Conflicted | AlreadyCommitted | OutOfOrder):
                 for candidate in accepted:
                     by_id[candidate.intent.commit_id].settled = settled
             self._moved(settled.snapshot)
@@ -163,10 +164,9 @@ class GroupCommitter:
 
 
 def _recorded(each: _Waiting, base: Snapshot) -> Settled | None:
-    """If the snapshot already holds the plan's transaction, that is the outcome."""
-    if not base.records(each.plan.txn):
-        return None
-    return Settled(AlreadyCommitted(base.version), base, attempts=0)
+    """If the snapshot already holds the plan's transaction, or a later one, that is the outcome."""
+    outcome = outcome_recorded(base, each.plan.txn)
+    return None if outcome is None else Settled(outcome, base, attempts=0)
 
 
 def _mergeable(plan: Plan, base: Snapshot) -> Intent | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from atomic_manifest.commit.conflicts import Conflict
+from atomic_manifest.commit.conflicts import Conflict, Overtaken
 from atomic_manifest.log.entry import Entry
 
 # --- requests: what the machine wants done --------------------------------------------------------
@@ -236,6 +236,14 @@ class AlreadyCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class OutOfOrder:
+    """Certainly not in the log: a winner at `version` carries a later transaction of the application."""
+
+    version: int
+    overtaken: Overtaken
+
+
+@dataclass(frozen=True, slots=True)
 class Conflicted:
     """Certainly not in the log: these conflicts with the entry of `version`."""
 
@@ -263,7 +271,9 @@ class Unknown:
     cause: BaseException | None
 
 
-Outcome: TypeAlias = Committed | AlreadyCommitted | Conflicted | GaveUp | Rejected | Unknown
+Outcome: TypeAlias = (
+    Committed | AlreadyCommitted | OutOfOrder | Conflicted | GaveUp | Rejected | Unknown
+)
 Working: TypeAlias = (
     Creating | Looking | Posting | Listing | Gathering | Following | Polling | Pausing
 )

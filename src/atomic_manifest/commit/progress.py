@@ -14,7 +14,7 @@ from atomic_manifest.commit.combine import (
     render,
     render_revocation,
 )
-from atomic_manifest.commit.conflicts import check, repeats_txn
+from atomic_manifest.commit.conflicts import check, overtaken_txn, repeats_txn
 from atomic_manifest.commit.gathering import (
     GATHER_LIMIT,
     GATHER_ROUNDS,
@@ -34,6 +34,7 @@ from atomic_manifest.commit.messages import (
     IntentsListed,
     Moment,
     Outcome,
+    OutOfOrder,
     PostIntent,
     Unknown,
 )
@@ -380,6 +381,8 @@ class Progress:
                 continue
             if repeats_txn(self._intent, entry):
                 return AlreadyCommitted(entry.version)
+            if overtaken := overtaken_txn(self._intent, entry):
+                return OutOfOrder(entry.version, overtaken)
             if conflicts := check(self._intent, entry):
                 return Conflicted(entry.version, conflicts)
             self._no_longer_await(entry)

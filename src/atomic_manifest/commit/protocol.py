@@ -16,8 +16,9 @@ Invariants:
   it. So at any time at most one version can hold an attempt of unknown fate.
 * Whoever creates version N has read every entry after each included intent's base up to N - 1
   (`commit.combine`), so that no commit is in the log twice, whoever put it there.
-* A commit that ends as `Conflicted`, `AlreadyCommitted`, `GaveUp` or `Rejected` is not in the log and will
-  not be: nobody includes an intent past an entry that conflicts with it, repeats its transaction or
+* A commit that ends as `Conflicted`, `AlreadyCommitted`, `OutOfOrder`, `GaveUp` or `Rejected` is not in the
+  log and will not be: nobody includes an intent past an entry that conflicts with it, repeats or
+  overtakes its transaction or
   revokes it, or past the version it expires at. Giving up a posted intent commits a revocation.
 * One version gets one sequence of bytes, or besides it a revocation of the same commit. A resend to the
   same version sends the same bytes; a move to the next version renders new ones (`readVersion`, stamp),
@@ -65,6 +66,7 @@ from atomic_manifest.commit.messages import (
     Looking,
     Moment,
     Outcome,
+    OutOfOrder,
     Pausing,
     Polling,
     Posting,
@@ -404,7 +406,7 @@ def _to(handler: _Handler, *states: type[Any]) -> Transition:
     return Transition(handler, frozenset(states))
 
 
-_READ = (Committed, AlreadyCommitted, Conflicted, GaveUp)
+_READ = (Committed, AlreadyCommitted, OutOfOrder, Conflicted, GaveUp)
 _SETTLED = (*_READ, Unknown)
 
 TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {

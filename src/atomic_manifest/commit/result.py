@@ -3,16 +3,25 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from atomic_manifest.commit.conflicts import Overtaken
 from atomic_manifest.commit.messages import (
     AlreadyCommitted,
     Committed,
     Conflicted,
     GaveUp,
     Outcome,
+    OutOfOrder,
     Rejected,
     Unknown,
 )
-from atomic_manifest.errors import CommitConflict, CommitContended, CommitOutcomeUnknown, CorruptLog
+from atomic_manifest.errors import (
+    CommitConflict,
+    CommitContended,
+    CommitOutcomeUnknown,
+    CorruptLog,
+    TransactionOutOfOrder,
+)
+from atomic_manifest.log.state.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +67,24 @@ class Resolution:
     version: int | None = None
 
 
+def outcome_recorded(
+    snapshot: Snapshot, txn: tuple[str, int] | None
+) -> AlreadyCommitted | OutOfOrder | None:
+    """What a snapshot's transactions say of another one before it is tried; None if it may be."""
+    if txn is None:
+        return None
+    app_id, given = txn
+    recorded = snapshot.txns.get(app_id, given - 1)
+    if recorded > given:
+        return OutOfOrder(snapshot.version, Overtaken(app_id, given, recorded))
+    return AlreadyCommitted(snapshot.version) if recorded == given else None
+
+
 def version_or_raise(outcome: Outcome, commit_id: str) -> int:
     """The version that an outcome acknowledges.
 
     Raises:
+        TransactionOutOfOrder: The log records a later transaction of the application.
         CommitConflict: A concurrent commit conflicts.
         CommitContended: The budget ended between two races.
         CommitOutcomeUnknown: The budget ended with an attempt unanswered.
@@ -70,6 +93,17 @@ def version_or_raise(outcome: Outcome, commit_id: str) -> int:
     match outcome:
         case Committed(version) | AlreadyCommitted(version):
             return version
+        case OutOfOrder(_, Overtaken(app_id, given, recorded)):
+            raise TransactionOutOfOrder(
+                f"txn=({app_id!r}, {given}) was not written: the table records version {recorded} of "
+                f"{app_id!r} already, and cannot tell whether {given} was among what came before. Versions "
+                "of one application only go up; give each piece of work that may come in any order an "
+                f"application of its own, such as txn=({f'{app_id}/{given}'!r}, 1)",
+                commit_id=commit_id,
+                app_id=app_id,
+                given=given,
+                recorded=recorded,
+            )
         case Conflicted(version, conflicts):
             reasons = "; ".join(map(str, conflicts))
             raise CommitConflict(

@@ -3,7 +3,8 @@
 Run as `python -m atomic_manifest.cli.demo.worker`; the task comes as JSON on standard input (it may hold
 credentials, which do not belong on a command line), and each acknowledged commit is a JSON line on
 standard output. A writer that was killed is started again with the same task: what it had committed is
-recognised by `txn`, wherever the kill hit.
+recognised by `txn`, wherever the kill hit. A slice below the one that the table records is there too:
+nobody else writes under the application's id, and slices come in order.
 """
 
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from atomic_manifest.errors import TransactionOutOfOrder
 from atomic_manifest.table import Table
 
 
@@ -48,8 +50,12 @@ def work(task: Task) -> None:
         rows = pa.ipc.open_file(file).read_all()
     table = Table.open(task.url, storage_options=task.storage_options)
     for index, (start, stop) in enumerate(task.slices):
-        result = table.append(rows.slice(start, stop - start), txn=(task.app_id, index))
-        commit = Commit(index, result.version, result.attempts, result.already_committed)
+        try:
+            result = table.append(rows.slice(start, stop - start), txn=(task.app_id, index))
+        except TransactionOutOfOrder:
+            commit = Commit(index, table.version, attempts=0, already_committed=True)
+        else:
+            commit = Commit(index, result.version, result.attempts, result.already_committed)
         sys.stdout.write(msgspec.json.encode(commit).decode() + "\n")
         sys.stdout.flush()
 

@@ -83,13 +83,6 @@ class Snapshot:
         """The version that each application has come to, by application id."""
         return {app_id: txn.version for app_id, txn in self._replay.txns.items()}
 
-    def records(self, txn: tuple[str, int] | None) -> bool:
-        """Whether the table holds this version of the application's transactions, or a later one."""
-        if txn is None:
-            return False
-        app_id, version = txn
-        return self.txns.get(app_id, version - 1) >= version
-
     @property
     def transactions(self) -> tuple[Txn, ...]:
         """The newest `txn` action of each application."""

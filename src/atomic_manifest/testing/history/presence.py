@@ -3,7 +3,7 @@
 * Versions have no gap. Every commit belongs to an operation that was about to make it.
 * No commit, operation or transaction id is in the log twice, nor after it was revoked.
 * What was acknowledged is in the log, at the version that was told; what failed is not. "Already
-  committed" and the answers of `Table.resolve` are true.
+  committed", "out of order" and the answers of `Table.resolve` are true.
 * What began after something else was acknowledged comes later in the log. What was said of "the latest
   version" was so of a version not older than anything acknowledged before. The handle of a process
   does not go back behind its own commits.
@@ -17,7 +17,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from atomic_manifest.commit.result import ResolutionState
-from atomic_manifest.testing.history.journal import History, Operation, Outcome
+from atomic_manifest.errors import TransactionOutOfOrder
+from atomic_manifest.testing.history.journal import Ended, History, Operation, Outcome
 from atomic_manifest.testing.history.log import Log, Logged
 from atomic_manifest.testing.history.violations import Kind, Violation
 
@@ -132,6 +133,9 @@ def _outcome(case: Case, operation: Operation) -> Iterator[Violation]:
             told = end.error or "told that nothing was committed"
             text = f"{operation} is at {_versions(places)}: {told}"
             yield Violation(Kind.PRESENT, text, (operation.name,))
+        if _is_out_of_order(end) and not _is_overtaken(case.log, operation):
+            text = f"{operation} was told that {operation.txn} is out of order, and nothing later is there"
+            yield Violation(Kind.TXN, text, (operation.name,))
         if end.already_committed and not _is_recorded(case.log, operation):
             text = f"{operation} was told that {operation.txn} is committed at {end.version}"
             yield Violation(Kind.TXN, text, (operation.name,))
@@ -142,12 +146,26 @@ def _outcome(case: Case, operation: Operation) -> Iterator[Violation]:
 
 
 def _is_recorded(log: Log, operation: Operation) -> bool:
-    """Whether the log holds the operation's transaction, or a later one, where it was told."""
+    """Whether the log holds the operation's transaction where it was told."""
     if operation.txn is None or operation.end is None or operation.end.version is None:
+        return False
+    return any(
+        commit.txn == operation.txn and commit.version <= operation.end.version
+        for commit in log.commits
+    )
+
+
+def _is_out_of_order(end: Ended) -> bool:
+    return (end.error or "").startswith(TransactionOutOfOrder.__name__)
+
+
+def _is_overtaken(log: Log, operation: Operation) -> bool:
+    """Whether the log holds a later transaction of the operation's application."""
+    if operation.txn is None:
         return False
     app, number = operation.txn
     return any(
-        commit.txn[0] == app and commit.txn[1] >= number and commit.version <= operation.end.version
+        commit.txn[0] == app and commit.txn[1] > number
         for commit in log.commits
         if commit.txn is not None
     )

@@ -20,6 +20,10 @@ TXN = ("loader", 7)
 RACING: Mapping[str, tuple[Intent, ...]] = {
     "two appends": (table.append("A"), table.append("B")),
     "two appends of one transaction": (table.append("A", txn=TXN), table.append("B", txn=TXN)),
+    "two transactions of one application": (
+        table.append("A", txn=TXN),
+        table.append("B", txn=("loader", 6)),
+    ),
     "two deletes of one file": (table.delete("A"), table.delete("B")),
     "two deletes in one partition": (table.delete("A", "a"), table.delete("B", "b")),
     "delete and compaction": (table.drop_file("A"), table.compact("B")),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from atomic_manifest.commit.intent import Intent
-from atomic_manifest.commit.messages import AlreadyCommitted, Committed, Unknown
+from atomic_manifest.commit.messages import AlreadyCommitted, Committed, OutOfOrder, Unknown
 from atomic_manifest.log.actions import Action, Add, Remove, Txn
 from atomic_manifest.log.entry import Entry
 from atomic_manifest.testing.model.serial import check_serial
@@ -39,6 +39,7 @@ def check_world(world: World) -> None:
     done = Counter(intent.txn for intent in intents.values() if intent.commit_id in at)
     if any(times > 1 for txn, times in done.items() if txn is not None):
         raise Violation(f"a transaction was done twice: {done}")
+    _check_order(log)
     intents |= {intent.commit_id: intent for intent in world.prologue}
     _check_whole(log, intents)
     check_serial(log, intents.values())
@@ -57,15 +58,38 @@ def _check_outcome(writer: Writer, version: int | None, log: Sequence[Entry]) ->
         case None:
             fits = writer.crashed
         case AlreadyCommitted(before):
-            txn = writer.intent.txn
-            done = log[before].txns if before < len(log) else ()
-            if txn is None or not any(
-                (t.app_id, t.version) >= txn for t in done if t.app_id == txn[0]
+            if writer.intent.txn not in _recorded(log, before):
+                raise Violation(f"{name}: {outcome}, but that is not in the log")
+        case OutOfOrder(before, overtaken):
+            given = (overtaken.app_id, overtaken.given)
+            later = (overtaken.app_id, overtaken.recorded)
+            if (
+                given != writer.intent.txn
+                or not given < later
+                or later not in _recorded(log, before)
             ):
                 raise Violation(f"{name}: {outcome}, but that is not in the log")
     if not fits:
         where = [] if version is None else [version]
         raise Violation(f"{name}: {outcome}, but the log has it at {where}")
+
+
+def _recorded(log: Sequence[Entry], version: int) -> set[tuple[str, int]]:
+    """The transactions of the entry at a version."""
+    return {(txn.app_id, txn.version) for entry in log[version : version + 1] for txn in entry.txns}
+
+
+def _check_order(log: Sequence[Entry]) -> None:
+    """Of one application each transaction that is recorded is later than those before it."""
+    marks: dict[str, int] = {}
+    for entry in log:
+        for txn in entry.txns:
+            mark = marks.setdefault(txn.app_id, txn.version - 1)
+            if txn.version <= mark:
+                raise Violation(
+                    f"version {entry.version} records {txn.version} of {txn.app_id} after {mark}"
+                )
+            marks[txn.app_id] = txn.version
 
 
 def _check_whole(log: Sequence[Entry], intents: Mapping[str, Intent]) -> None:

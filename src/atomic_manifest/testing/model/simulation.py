@@ -252,8 +252,12 @@ class Simulation:
         return table.overwrite(name, p, base, contents, planned.isolation, planned.txn)
 
     def _txn(self, known: int) -> table.Transaction | None:
-        """Now and then a transaction; neighbours try the same one, unless they know that it is done."""
-        number = self._started // (2 * TXN_EVERY)
+        """Now and then a transaction: two try the same one, and a third the one before.
+
+        None of them does if it knows of that one, or a later one, in the log.
+        """
+        triple, place = divmod(self._started // TXN_EVERY, 3)
+        number = 2 * triple + (place < 2)
         entries = self.world.log()[: known + 1]
         done = any(txn.version >= number for entry in entries for txn in entry.txns)
         return None if done or self._started % TXN_EVERY else ("loader", number)
