@@ -11,7 +11,6 @@ a part of the log's retention.
 """
 
 import logging
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
@@ -23,6 +22,7 @@ from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.result import CommitResult, outcome_recorded, version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import CommitConflict, NotFound
+from atomic_manifest.forks import lock
 from atomic_manifest.log.actions import Add
 from atomic_manifest.log.folder.entries import read_entry
 from atomic_manifest.log.maintenance.upkeep import is_due, maintain
@@ -62,7 +62,7 @@ class Handle:
         self.store = for_tables(store)
         self.env = env
         self._committer = Committer(self.store, env, budget)
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._group = GroupCommitter(self._committer, lambda: self._snapshot, self._committed)
         self._snapshot = snapshot
         self._asked_at = env.now() if is_latest else float("-inf")

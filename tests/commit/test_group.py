@@ -60,8 +60,8 @@ class Planned:
 class Group:
     """A group on an empty table, whose first commit is held until all others have queued."""
 
-    def __init__(self):
-        self.store = ObjectStore(MemoryDriver(), env=FakeEnv())
+    def __init__(self, wrapped=lambda driver: driver):
+        self.store = ObjectStore(wrapped(MemoryDriver()), env=FakeEnv())
         self.snapshot = _created(self.store)
         committer = Committer(self.store, FakeEnv(), Budget())
         self.group = GroupCommitter(committer, lambda: self.snapshot, self._moved)

@@ -7,9 +7,10 @@ commit whose outcome is unknown have not.
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from atomic_manifest.commit.driver import Report, run
 from atomic_manifest.commit.intent import Intent
@@ -19,9 +20,11 @@ from atomic_manifest.commit.messages import (
     Committed,
     Conflicted,
     Outcome,
+    Unknown,
 )
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.progress import Memory
+from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.commit.result import version_or_raise
 from atomic_manifest.env import Env
 from atomic_manifest.errors import AtomicManifestError, CommitOutcomeUnknown, CorruptLog
@@ -32,6 +35,8 @@ from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store import ObjectStore
 
 _log = logging.getLogger("atomic_manifest")
+
+Begin: TypeAlias = Callable[[CommitMachine], None]
 
 _PLANS = 100
 """How often one operation is planned at most; its conflict with the last snapshot is final."""
@@ -71,8 +76,13 @@ class Committer:
         self._budget = budget
         self._memory = Memory()
 
-    def settle(self, plan: Plan, snapshot: Snapshot) -> Settled:
+    def settle(self, plan: Plan, snapshot: Snapshot, begin: Begin | None = None) -> Settled:
         """Run the plan's intent on `snapshot`; plan again on what won, as long as that is right.
+
+        Args:
+            plan: What to commit.
+            snapshot: What it was staged against.
+            begin: See `commit.driver.run`.
 
         Raises:
             UnsupportedTableFeature: A winner gave the table a feature that is not written here.
@@ -80,7 +90,7 @@ class Committer:
         """
         attempts = 0
         for _ in range(_PLANS):
-            settled = self.run(plan.intent(snapshot), snapshot)
+            settled = self.run(plan.intent(snapshot), snapshot, begin)
             attempts += settled.attempts
             if not isinstance(settled.outcome, Conflicted):
                 break
@@ -91,18 +101,18 @@ class Committer:
             snapshot = after
         return replace(settled, attempts=attempts)
 
-    def run(self, intent: Intent, snapshot: Snapshot) -> Settled:
-        """Run one intent made on `snapshot` to its outcome."""
-        report = self._run(intent)
+    def run(self, intent: Intent, snapshot: Snapshot, begin: Begin | None = None) -> Settled:
+        """Run one intent made on `snapshot` to its outcome. Arguments as of `settle`."""
+        report = self._run(intent, begin)
         after = snapshot
         try:
             after = after.advance(report.winners)
             if report.final is not None:
                 after = after.advance([report.final])
         except AtomicManifestError as error:
-            if not isinstance(report.outcome, Committed):
+            if not isinstance(report.outcome, Committed | Unknown):
                 raise
-            # It is in the log, whatever is wrong with the way there: no error may say otherwise.
+            # It is in the log, or may be, whatever is wrong with the way there: no error may say otherwise.
             _log.warning("the handle on %s stays behind its own commit: %s", self._store.url, error)
         return Settled(report.outcome, after, report.attempts, report.combined, report.created)
 
@@ -126,8 +136,8 @@ class Committer:
             self.discard(adds)
         return outcome
 
-    def _run(self, intent: Intent) -> Report:
-        report = run(intent, self._store.driver, self._env, self._budget, self._memory)
+    def _run(self, intent: Intent, begin: Begin | None = None) -> Report:
+        report = run(intent, self._store.driver, self._env, self._budget, self._memory, begin=begin)
         self._memory = report.memory
         if report.litter:
             # Nobody waits for it, and what is left expires.

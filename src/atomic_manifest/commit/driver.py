@@ -4,7 +4,7 @@ All decisions are the machine's (`commit.protocol`); this module only translates
 become events; exceptions of reads become `Unanswered`, `EntryCorrupt` or `Failed`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -98,6 +98,7 @@ def run(
     memory: Memory | None = None,
     *,
     revoke: bool = False,
+    begin: Callable[[CommitMachine], None] | None = None,
 ) -> Report:
     """Drive `intent` to an outcome.
 
@@ -108,8 +109,11 @@ def run(
         budget: Bounds on attempts and time.
         memory: What the writer remembers of its last commit.
         revoke: Commit a revocation instead, unless the intent turns out to be in the log.
+        begin: Given the machine before anything is sent: it knows what was, if the caller is interrupted.
     """
     machine = CommitMachine(intent, budget, moment(env), memory, revoke=revoke)
+    if begin is not None:
+        begin(machine)
     while (request := machine.request) is not None:
         if isinstance(request, Wait):
             env.sleep(request.seconds)

@@ -7,38 +7,68 @@ blind appends are merged; any other plan is committed by itself, in its turn.
 Invariants: what may share an entry is decided by `combine`, as among processes. A merged intent that meets
 a conflict, or whose transactions were repeated or overtaken, is not in the log, and its members are then
 committed one by one: nobody fails because of another's commit.
+
+Interrupts may come between any two lines, in any thread. So no state says that a thread leads but a lock
+that the thread itself holds, who leaves always wakes who may be next, and each clean-up is made twice. Of
+those whom an interrupted leader took along, what was not begun is led by another thread; what was may be in
+the log: its outcome is `Unknown`.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Lock
 
 from atomic_manifest.commit.combine import Candidate, combine
 from atomic_manifest.commit.committer import Committer, Settled
 from atomic_manifest.commit.intent import Intent
-from atomic_manifest.commit.messages import AlreadyCommitted, Conflicted, OutOfOrder
+from atomic_manifest.commit.messages import AlreadyCommitted, Conflicted
 from atomic_manifest.commit.plan import Plan
+from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.commit.result import outcome_recorded
+from atomic_manifest.errors import AtomicManifestError
+from atomic_manifest.forks import reentrant_lock, renew
 from atomic_manifest.log.state.snapshot import Snapshot
 
 _BATCH = 1024
 """Commits that are merged into one entry at most."""
 
 
+def _silent() -> Lock:
+    bell = Lock()
+    bell.acquire()
+    return bell
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """One thread's commit: queued, then led by some thread, then settled or failed."""
+    """One thread's commit: queued, then led by some thread, then settled or failed.
+
+    Attributes:
+        bell: Released to wake the thread. A lock, for one call releases it, which nothing interrupts.
+        machine: Once it is being committed, by which some of it may have been sent.
+        has_left: Whether its thread is gone, so that nobody answers the bell.
+    """
 
     plan: Plan
     snapshot: Snapshot
-    turn: threading.Event = field(default_factory=threading.Event)
+    bell: Lock = field(default_factory=_silent)
+    machine: CommitMachine | None = None
     settled: Settled | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
+    has_left: bool = False
 
     @property
     def done(self) -> bool:
         return self.settled is not None or self.error is not None
+
+    def begin(self, machine: CommitMachine) -> None:
+        self.machine = machine
+
+    def ring(self) -> None:
+        with suppress(RuntimeError):  # it has not heard an earlier ring yet
+            self.bell.release()
 
 
 class GroupCommitter:
@@ -59,9 +89,15 @@ class GroupCommitter:
         self._committer = committer
         self._latest = latest
         self._moved = moved
-        self._lock = threading.Lock()
+        self._turn = reentrant_lock()
         self._queue: deque[_Waiting] = deque()
-        self._led = False
+        self._leader: _Waiting | None = None
+        renew(self._forget_others)
+
+    def _forget_others(self) -> None:
+        """In a forked process: the other threads, and what they wanted, are not here."""
+        self._queue = deque()
+        self._leader = None
 
     def commit(self, plan: Plan, snapshot: Snapshot) -> Settled:
         """Commit a plan that was staged against `snapshot`; blocks until it is settled.
@@ -70,64 +106,90 @@ class GroupCommitter:
             AtomicManifestError: As `Committer.settle`.
         """
         mine = _Waiting(plan, snapshot)
-        with self._lock:
-            self._queue.append(mine)
-            leads, self._led = not self._led, True
-        if not leads:
-            self._await_turn(mine)
-        if not mine.done:
-            self._lead()
-        if mine.error is not None:
+        try:
+            try:
+                self._queue.append(mine)
+                self._await(mine)
+            finally:
+                self._leave(mine)
+        finally:
+            self._leave(mine)  # once more, for an interrupt may have come in between
+        if mine.settled is None:
+            assert mine.error is not None  # noqa: S101 - it is done
             raise mine.error
-        assert mine.settled is not None  # noqa: S101 - done without an error
         return mine.settled
 
-    def _await_turn(self, mine: _Waiting) -> None:
-        try:
-            mine.turn.wait()
-        except BaseException:
-            # An interrupt. Whoever leads may have taken the plan already, or be about to hand over to us.
-            with self._lock:
-                if mine in self._queue:
-                    self._queue.remove(mine)
-                    if mine.turn.is_set():
-                        self._hand_over()
-            raise
+    def _await(self, mine: _Waiting) -> None:
+        leads = False
+        while not mine.done:
+            leads = leads or self._turn.acquire(blocking=False)
+            if leads:
+                self._leader = mine
+                self._lead()
+            else:
+                mine.bell.acquire()
 
-    def _hand_over(self) -> None:
-        """Let the next thread lead, if there is one; under the lock."""
-        self._led = bool(self._queue)
-        if self._queue:
-            self._queue[0].turn.set()
+    def _leave(self, mine: _Waiting) -> None:
+        """Let go of everything, and wake the thread that is to lead next. Does no harm twice."""
+        mine.has_left = True
+        if not mine.done:
+            with suppress(ValueError):
+                self._queue.remove(mine)
+        if self._leader is mine:
+            self._leader = None
+        with suppress(RuntimeError):  # it is not held by this thread
+            self._turn.release()
+        with suppress(IndexError):
+            while self._leader is None and self._queue[0].has_left:
+                self._queue.popleft()
+            if self._leader is None:
+                self._queue[0].ring()
 
     def _lead(self) -> None:
-        with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+        batch: list[_Waiting] = []
         try:
-            self._settle_all(batch)
+            try:
+                with suppress(IndexError):
+                    while len(batch) < _BATCH:
+                        batch.append(self._queue.popleft())
+                self._settle_all([each for each in batch if not each.has_left])
+            except BaseException as error:
+                self._give_up(batch, error)
+                raise
+            finally:
+                self._wake(batch)
         finally:
-            with self._lock:
-                self._hand_over()
-            for each in batch:
-                each.turn.set()
+            self._wake(batch)  # once more, for an interrupt may have come in between
+
+    def _give_up(self, batch: Sequence[_Waiting], error: BaseException) -> None:
+        """What has begun may be in the log, and what has not begun is led by another thread."""
+        for each in reversed(batch):
+            if each.done:
+                continue
+            if each.machine is None:
+                self._queue.appendleft(each)
+            else:
+                outcome = each.machine.progress.unknown(error)
+                each.settled = Settled(outcome, each.snapshot, attempts=0)
+
+    def _wake(self, batch: Sequence[_Waiting]) -> None:
+        for each in batch:
+            if each.done:
+                each.ring()
 
     def _settle_all(self, batch: Sequence[_Waiting]) -> None:
-        """Settle every commit of the batch; an interrupt settles those that are left as failed."""
-        try:
-            alone = self._settle_merged(batch) if len(batch) > 1 else batch
-            for each in alone:
-                self._settle_one(each)
-        except BaseException as error:
-            for each in batch:
-                if not each.done:
-                    each.error = error
-            raise
+        alone = self._settle_merged(batch) if len(batch) > 1 else batch
+        for each in alone:
+            self._settle_one(each)
 
     def _settle_one(self, each: _Waiting) -> None:
         base = self._base(each)
         try:
-            each.settled = _recorded(each, base) or self._committer.settle(each.plan, base)
-            self._moved(each.settled.snapshot)
+            settled = _recorded(each, base)
+            if settled is None:
+                settled = self._committer.settle(each.plan, base, each.begin)
+            each.settled = settled
+            self._moved(settled.snapshot)
         except Exception as error:  # noqa: BLE001 - belongs to the thread whose plan it is
             each.error = error
 
@@ -145,12 +207,28 @@ class GroupCommitter:
                 candidates.append(Candidate.of(intent))
         accepted = combine(candidates, (), base.version + 1).accepted
         if len(accepted) > 1:
-            settled = self._committer.run(_merge([c.intent for c in accepted]), base)
-            if not isinstance(settled.outcome, Conflicted | AlreadyCommitted | OutOfOrder):
-                for candidate in accepted:
-                    by_id[candidate.intent.commit_id].settled = settled
-            self._moved(settled.snapshot)
+            members = [by_id[candidate.intent.commit_id] for candidate in accepted]
+            self._run_merged(members, _merge([c.intent for c in accepted]), base)
         return [each for each in batch if not each.done]
+
+    def _run_merged(self, members: Sequence[_Waiting], intent: Intent, base: Snapshot) -> None:
+        def begin(machine: CommitMachine) -> None:
+            for each in members:
+                each.begin(machine)
+
+        try:
+            settled = self._committer.run(intent, base, begin)
+        except AtomicManifestError as error:
+            for each in members:
+                each.error = error
+            return
+        if isinstance(settled.outcome, Conflicted | AlreadyCommitted):
+            for each in members:
+                each.machine = None  # certainly not in the log: each goes alone
+        else:
+            for each in members:
+                each.settled = settled
+        self._moved(settled.snapshot)
 
     def _base(self, each: _Waiting) -> Snapshot:
         """The newest snapshot on which the plan's files still mean the same."""

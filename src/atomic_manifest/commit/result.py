@@ -122,6 +122,8 @@ def version_or_raise(outcome: Outcome, commit_id: str) -> int:
         case Unknown(versions, cause):
             place = f"version {versions[0]}" + (f" to {versions[-1]}" if len(versions) > 1 else "")
             reason = f"the store did not answer{f' ({cause})' if cause else ''}"
+            if cause is not None and not isinstance(cause, Exception):
+                reason = f"the thread that sent it was interrupted ({type(cause).__name__})"
             if isinstance(cause, CorruptLog):
                 reason = f"what is there cannot be read ({cause})"
             raise CommitOutcomeUnknown(

@@ -4,13 +4,13 @@ A task that is cancelled leaves its call running to its end in the thread: a wri
 """
 
 import contextvars
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from atomic_manifest.errors import StoreError
+from atomic_manifest.forks import lock
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import (
     Data,
@@ -163,7 +163,7 @@ class UploadInThreads:
     def __init__(self, upload: DriverUpload, call: Callable[..., Any]) -> None:
         self._upload = upload
         self._call = call
-        self._lock = threading.Lock()
+        self._lock = lock()
 
     async def write(self, data: Data) -> None:
         """See `DriverUpload.write`."""

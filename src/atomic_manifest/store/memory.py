@@ -5,12 +5,12 @@ numbers from one counter: the same bytes written twice get two ETags. A listing 
 """
 
 import itertools
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import NotFound, NotModified, UnsupportedByStore
+from atomic_manifest.forks import lock
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import (
     Data,
@@ -37,7 +37,7 @@ class MemoryDriver:
     def __init__(self, name: str = "memory", *, env: Env = SYSTEM) -> None:
         self._url = f"memory://{name}"
         self._env = env
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._objects: dict[str, Object] = {}
         self._tags = itertools.count(1)
 

@@ -16,7 +16,6 @@ With `filesystem`, a filesystem object the caller already has, the URL is a path
 
 import os
 import re
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from atomic_manifest.errors import (
     StoreError,
     UnsupportedByStore,
 )
+from atomic_manifest.forks import lock
 from atomic_manifest.store.driver import Driver
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -48,7 +48,7 @@ _HTTP = ("http", "https")
 _SCHEMES = (*_S3, *_GCS, *_AZURE, *_HTTP, "file", "memory")
 
 _memories: dict[str, "MemoryDriver"] = {}
-_memories_lock = threading.Lock()
+_memories_lock = lock()
 
 
 def open_store(

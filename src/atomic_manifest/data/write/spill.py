@@ -9,7 +9,6 @@ Error semantics: `DataError` naming the folder if the disk takes no more.
 
 import os
 import tempfile
-import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from atomic_manifest.errors import DataError
+from atomic_manifest.forks import lock
 
 _CODEC = "lz4"
 
@@ -33,7 +33,7 @@ class Run:
     """
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock()
         try:
             handle, self._path = tempfile.mkstemp(prefix="atomic-manifest-", suffix=".arrow")
         except OSError as error:

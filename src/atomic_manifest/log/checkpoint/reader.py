@@ -12,7 +12,6 @@ Error semantics: a file that is missing, is not Parquet, has a checksum that doe
 of another type than the protocol's raises `CorruptLog` naming the file. Errors of the store pass through.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atomic_manifest.errors import CorruptLog, NotFound, StoreError
+from atomic_manifest.forks import reentrant_lock
 from atomic_manifest.log.checkpoint.head_rows import (
     HEAD_ACTIONS,
     check_version,
@@ -91,7 +91,7 @@ class Checkpoint:
         self._files = files
         self._top = [_part(store, meta) for meta in files.files]
         self._whole: dict[str, pa.Table] = {}
-        self._lock = threading.RLock()
+        self._lock = reentrant_lock()
 
     @property
     def paths(self) -> tuple[str, ...]:

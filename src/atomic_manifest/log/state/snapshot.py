@@ -9,7 +9,6 @@ over for an older one, or for the entries alone, with a `RuntimeWarning` naming 
 does not reach back that far is it `CorruptLog`.
 """
 
-import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atomic_manifest.errors import CorruptLog, InvalidSchema, NotFound, VersionNotFound
+from atomic_manifest.forks import lock
 from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.checkpoint.reader import Checkpoint
 from atomic_manifest.log.entry import LOG_FOLDER, Entry
@@ -72,7 +72,7 @@ class Snapshot:
         self._store = store
         self._replay = replay
         self._files: pa.Table | None = None
-        self._lock = threading.Lock()
+        self._lock = lock()
         features.check_readable(self.protocol, self.metadata)
 
     def __repr__(self) -> str:

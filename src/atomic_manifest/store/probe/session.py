@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from atomic_manifest.errors import NotFound, StoreError, StoreUnavailable, UnsupportedByStore
+from atomic_manifest.forks import lock
 from atomic_manifest.store.capabilities import Finding, Support
 from atomic_manifest.store.conditions import Condition, ETag
 from atomic_manifest.store.driver import DriverUpload
@@ -74,7 +75,7 @@ class Session:
         self._below = folder(prefix)
         self._deadline = store.env.monotonic() + seconds
         self._body_size = body_size
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._paths: list[str] = []
         self._uploads: list[DriverUpload] = []
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="probe")

@@ -12,11 +12,11 @@ coroutines run on fsspec's event loop, in a thread of its own; a caller waits fo
 import asyncio
 import os
 import re
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from atomic_manifest.errors import UnsupportedByStore
+from atomic_manifest.forks import lock
 from atomic_manifest.store.conditions import Condition
 from atomic_manifest.store.failures import Service
 from atomic_manifest.store.filesystem.bucket import FilesystemBucket
@@ -77,7 +77,7 @@ class SecondClient:
         self._dialect = dialect
         self._opener = opener
         self._prefix = prefix
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._opened: tuple[int, Calls, FilesystemBucket] | None = None
         self._parents: Any = None
 

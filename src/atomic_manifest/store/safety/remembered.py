@@ -12,6 +12,7 @@ import threading
 from collections.abc import MutableMapping
 from weakref import WeakKeyDictionary
 
+from atomic_manifest.forks import lock
 from atomic_manifest.store.capabilities import Capabilities
 from atomic_manifest.store.driver import Driver
 from atomic_manifest.store.object_store import ObjectStore
@@ -23,7 +24,7 @@ from atomic_manifest.store.safety.endpoint import (
 )
 from atomic_manifest.store.safety.recorded import record, recorded
 
-_guard = threading.Lock()
+_guard = lock()
 _locks: dict[str, threading.Lock] = {}
 _of_endpoints: dict[str, Capabilities] = {}
 _of_drivers: MutableMapping[Driver, Capabilities] = WeakKeyDictionary()
@@ -87,4 +88,4 @@ def _remembered(driver: Driver) -> Capabilities | None:
 
 def _lock(endpoint: str) -> threading.Lock:
     with _guard:
-        return _locks.setdefault(endpoint, threading.Lock())
+        return _locks.setdefault(endpoint, lock())

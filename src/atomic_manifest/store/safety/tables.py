@@ -6,10 +6,10 @@ it, once per service and process, unless an earlier process recorded with the ta
 ever created, and `check_safe` says so before anything else is written.
 """
 
-import threading
 from collections.abc import Mapping
 
 from atomic_manifest.errors import UnsupportedByStore
+from atomic_manifest.forks import lock
 from atomic_manifest.store.capabilities import (
     STRATEGY_CHECKS,
     Capabilities,
@@ -56,7 +56,7 @@ class SafeCreates(PassingDriver):
     def __init__(self, store: ObjectStore) -> None:
         super().__init__(store.driver)
         self._store = store
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._creating: Driver | None = None
 
     def decide(self) -> Driver:
