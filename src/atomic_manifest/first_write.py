@@ -16,6 +16,7 @@ from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.env import Env
 from atomic_manifest.errors import SchemaMismatch, TableAlreadyExists, TableNotFound
 from atomic_manifest.handle import Handle, result_of
+from atomic_manifest.log.entry import Entry
 from atomic_manifest.log.metadata.schema import canonical
 from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.ops.create import TableSpec, create_intent
@@ -25,8 +26,8 @@ from atomic_manifest.store import ObjectStore
 from atomic_manifest.store.safety.tables import check_safe, for_tables
 
 
-def create(store: ObjectStore, spec: TableSpec, *, env: Env, budget: Budget) -> bool:
-    """Create an empty table; False if there is one already.
+def create(store: ObjectStore, spec: TableSpec, *, env: Env, budget: Budget) -> Entry | None:
+    """Create an empty table; gives its first entry, None if there is a table already.
 
     Raises:
         InvalidSchema, UnsupportedTableFeature: `spec` cannot be written; nothing was.
@@ -38,8 +39,9 @@ def create(store: ObjectStore, spec: TableSpec, *, env: Env, budget: Budget) -> 
     except TableNotFound:
         store = for_tables(store)
         check_safe(store)
-        return isinstance(Committer(store, env, budget).create(intent, ()), Committed)
-    return False
+        report = Committer(store, env, budget).create(intent, ())
+        return report.final if isinstance(report.outcome, Committed) else None
+    return None
 
 
 def write_first(
@@ -82,7 +84,7 @@ def write_first(
     )
     committer = Committer(store, env, budget)
     intent = create_intent(spec, staged, table_id)
-    match committer.create(intent, staged.adds):
+    match committer.create(intent, staged.adds).outcome:
         case Committed(version):
             return result_of(staged, version, attempts=1)
         case AlreadyCommitted(version):
@@ -90,8 +92,9 @@ def write_first(
     if plan_of is None:
         committer.discard(staged.adds)
         raise already_exists(store)
-    handle = Handle(store, load(store), env, budget)
-    snapshot = handle.writable()
+    with committer.discarding(staged.adds):
+        handle = Handle(store, load(store), env, budget)
+        snapshot = handle.writable()
     if not same_layout(spec.metadata(table_id, 0), snapshot.metadata):
         committer.discard(staged.adds)
         raise SchemaMismatch(

@@ -30,6 +30,7 @@ from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import (
     CommitOutcomeUnknown,
     DataError,
+    StoreError,
     TableNotFound,
 )
 from atomic_manifest.first_write import already_exists, create, write_first
@@ -38,7 +39,7 @@ from atomic_manifest.log.maintenance import upkeep
 from atomic_manifest.log.maintenance.cleanup import cleanup_metadata
 from atomic_manifest.log.metadata.schema import canonical
 from atomic_manifest.log.state.history import version_number
-from atomic_manifest.log.state.snapshot import load
+from atomic_manifest.log.state.snapshot import begin, load
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
@@ -111,9 +112,16 @@ class Table(Writing):
         columns = partition_names(partition_by)
         spec = TableSpec(schema, columns, configuration or {}, name, description)
         created = create(store, spec, env=env, budget=budget)
-        if not created and not if_not_exists:
+        if created is None and not if_not_exists:
             raise already_exists(store)
-        return cls._load(store, None, env, budget)
+        try:
+            return cls._load(store, None, env, budget)
+        except StoreError:
+            if created is None:
+                raise
+            # The table is there, whatever keeps it from being read just now.
+            handle = Handle(store, begin(store, created), env, budget, is_latest=False)
+            return cls(handle, budget)
 
     @classmethod
     def open(

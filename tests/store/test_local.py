@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from atomic_manifest import errors
+from atomic_manifest.store import ObjectStore
 from atomic_manifest.store.conditions import IfAbsent, IfMatch
-from atomic_manifest.store.driver import Refused, Written
+from atomic_manifest.store.driver import Deleted, Refused, Unanswered, Written
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.testing import FakeEnv
 
@@ -241,3 +242,155 @@ def test_listing_goes_on_when_files_vanish_under_it(driver, tmp_path):
     (tmp_path / "b").rmdir()
     (tmp_path / "c").unlink()
     assert list(listing) == []
+
+
+def failing(monkeypatch, name, number, *, done=False, times=1):
+    """Let the next calls of a function of the system fail, or only say so."""
+    real = getattr(os, name)
+    left = [times]
+
+    def call(*args, **options):
+        if not left[0]:
+            return real(*args, **options)
+        left[0] -= 1
+        if done:
+            real(*args, **options)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, name, call)
+
+
+@pytest.mark.parametrize("number", [errno.EEXIST, errno.EIO, errno.EACCES, errno.ETIMEDOUT])
+@pytest.mark.parametrize("when", [None, IfAbsent()])
+def test_link_that_reports_failure_and_was_made_has_written(
+    driver, tmp_path, monkeypatch, number, when
+):
+    failing(monkeypatch, "link", number, done=True)
+    outcome = driver.put("k", b"x", when=when)
+    assert outcome == Written(driver.head("k"))
+    assert _everything(tmp_path) == ["k"]
+
+
+def test_link_whose_failure_may_be_a_lost_reply_is_unanswered(driver, tmp_path, monkeypatch):
+    failing(monkeypatch, "link", errno.EIO)
+    outcome = driver.put("k", b"x", when=IfAbsent())
+    assert isinstance(outcome, Unanswered)
+    assert isinstance(outcome.cause, errors.StoreUnavailable)
+    assert _everything(tmp_path) == []
+
+
+def test_link_that_was_declined_has_certainly_written_nothing(driver, tmp_path, monkeypatch):
+    failing(monkeypatch, "link", errno.ENOSPC)
+    with pytest.raises(errors.StoreError, match="k: No space") as raised:
+        driver.put("k", b"x", when=IfAbsent())
+    assert type(raised.value) is errors.StoreError
+    assert _everything(tmp_path) == []
+
+
+def test_replacement_that_reports_failure_and_was_made_has_written(driver, monkeypatch):
+    etag = driver.put("k", b"one").meta.etag
+    failing(monkeypatch, "replace", errno.EIO, done=True)
+    assert driver.put("k", b"two", when=IfMatch(etag)) == Written(driver.head("k"))
+
+
+def test_replacement_whose_failure_may_be_a_lost_reply_is_unanswered(driver, monkeypatch):
+    etag = driver.put("k", b"one").meta.etag
+    failing(monkeypatch, "replace", errno.ETIMEDOUT)
+    assert isinstance(driver.put("k", b"two", when=IfMatch(etag)), Unanswered)
+    assert driver.get("k").data == b"one"
+
+
+def test_deletion_that_reports_failure_and_was_made_has_deleted(driver, tmp_path, monkeypatch):
+    etag = driver.put("k", b"one").meta.etag
+    failing(monkeypatch, "unlink", errno.EIO, done=True)
+    assert driver.delete("k", when=IfMatch(etag)) == Deleted()
+    assert _everything(tmp_path) == []
+
+
+def test_deletion_whose_failure_may_be_a_lost_reply_is_unanswered(driver, monkeypatch):
+    driver.put("k", b"one")
+    failing(monkeypatch, "unlink", errno.EIO)
+    assert isinstance(driver.delete("k"), Unanswered)
+
+
+def _upload(driver, when):
+    upload = driver.start_upload("k", part_size=1, max_in_flight=1, when=when)
+    upload.write(b"new")
+    return upload.finish()
+
+
+def _fails_from_the_name_on(monkeypatch):
+    """Syncing fails once the file has its name, and so does removing the temporary one."""
+    link, replace = os.link, os.replace
+
+    def named(real):
+        def call(*args, **options):
+            real(*args, **options)
+            for name in ("fsync", "unlink"):
+                failing(monkeypatch, name, errno.EIO, times=9)
+
+        return call
+
+    monkeypatch.setattr(os, "link", named(link))
+    monkeypatch.setattr(os, "replace", named(replace))
+
+
+WRITES = {
+    "put": lambda driver, when: driver.put("k", b"new", when=when),
+    "copy": lambda driver, when: driver.copy("source", "k", when=when),
+    "upload": _upload,
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("condition", ["none", "absent", "match"])
+def test_a_file_that_has_its_name_is_never_reported_as_not_written(
+    driver, monkeypatch, write, condition
+):
+    driver.put("source", b"new")
+    when = {"none": None, "absent": IfAbsent()}.get(condition)
+    if condition == "match":
+        when = IfMatch(driver.put("k", b"old").meta.etag)
+    with monkeypatch.context() as patched:
+        _fails_from_the_name_on(patched)
+        outcome = WRITES[write](driver, when)
+    assert isinstance(outcome, Unanswered)
+    assert driver.get("k").data == b"new"
+
+
+def test_a_removed_file_whose_removal_is_not_durable_is_unanswered(driver, tmp_path, monkeypatch):
+    driver.put("k", b"x")
+    failing(monkeypatch, "fsync", errno.EIO)
+    assert isinstance(driver.delete("k"), Unanswered)
+    assert _everything(tmp_path) == []
+
+
+def test_no_free_file_descriptor_is_no_answer_to_a_read_and_a_failure_to_a_write(
+    driver, tmp_path, monkeypatch
+):
+    driver.put("k", b"x")
+    with monkeypatch.context() as patched:
+        failing(patched, "open", errno.EMFILE, times=9)
+        with pytest.raises(errors.StoreUnavailable, match="k: Too many open files"):
+            driver.get("k")
+        with pytest.raises(errors.StoreError, match="new: Too many open files") as raised:
+            driver.put("new", b"x", when=IfAbsent())  # of the folder, before there is a name
+    assert type(raised.value) is errors.StoreError
+    assert _everything(tmp_path) == ["k"]
+
+
+def test_removing_many_is_repeated_when_no_file_descriptor_was_free(driver, tmp_path, monkeypatch):
+    driver.put("a", b"x")
+    driver.put("b", b"x")
+    failing(monkeypatch, "open", errno.EMFILE, times=3)
+    ObjectStore(driver, env=FakeEnv()).delete_many(["a", "b"])
+    assert _everything(tmp_path) == []
+
+
+def test_a_new_folder_whose_name_is_not_durable_is_not_left_for_others(
+    driver, tmp_path, monkeypatch
+):
+    failing(monkeypatch, "fsync", errno.EIO)
+    with pytest.raises(errors.StoreError):
+        driver.put("folder/k", b"x")
+    assert not (tmp_path / "folder").exists()

@@ -116,25 +116,25 @@ class Committer:
             _log.warning("the handle on %s stays behind its own commit: %s", self._store.url, error)
         return Settled(report.outcome, after, report.attempts, report.combined, report.created)
 
-    def create(self, intent: Intent, adds: Sequence[Add]) -> Outcome:
+    def create(self, intent: Intent, adds: Sequence[Add]) -> Report:
         """Commit the first entry of a table.
 
         Returns:
-            `Committed`; `Conflicted` if somebody else created the table meanwhile, and then `adds` are
-            still there and may be appended to it; `AlreadyCommitted` if they did so with the same
-            transaction.
+            With the outcome `Committed`; `Conflicted` if somebody else created the table meanwhile, and
+            then `adds` are still there and may be appended to it; `AlreadyCommitted` if they did so with
+            the same transaction.
 
         Raises:
             CommitContended, CommitOutcomeUnknown: As `version_or_raise`.
         """
-        outcome = self._run(intent).outcome
-        if isinstance(outcome, Conflicted):
-            return outcome
+        report = self._run(intent)
+        if isinstance(report.outcome, Conflicted):
+            return report
         with self.discarding(adds):
-            version_or_raise(outcome, intent.commit_id)
-        if isinstance(outcome, AlreadyCommitted):
+            version_or_raise(report.outcome, intent.commit_id)
+        if isinstance(report.outcome, AlreadyCommitted):
             self.discard(adds)
-        return outcome
+        return report
 
     def _run(self, intent: Intent, begin: Begin | None = None) -> Report:
         report = run(intent, self._store.driver, self._env, self._budget, self._memory, begin=begin)

@@ -12,53 +12,55 @@ Invariants:
 * An ETag is made of inode, modification time in nanoseconds, and size. It is opaque. Every write
   sets a time later than that of the file it replaces, so a reused inode cannot bring a tag back.
 
-Error semantics. A file system answers: there is no `Unanswered`. A full disk, a read-only mount or a
-path below a file raise `StoreError`, missing permission `StorePermissionDenied`, a file system
-without hard links `UnsupportedByStore` on create-if-absent. User metadata is not kept.
+* Only regular files are objects, and links to them. Nothing else is listed or read, or waited for.
+
+Error semantics. A write that fails before its file may have its name raises, and nothing has changed: a
+full disk, a read-only mount or a path below a file raise `StoreError`, missing permission
+`StorePermissionDenied`, a file system without hard links `UnsupportedByStore` on create-if-absent. From
+then on what fails is `Unanswered` (`local_names`). A read that may succeed when it is repeated, such as one
+for which there was no free file descriptor, raises `StoreUnavailable`. User metadata is not kept.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from io import FileIO
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO, Self
 
 from atomic_manifest.env import SYSTEM, Env
-from atomic_manifest.errors import (
-    InvalidPath,
-    NotFound,
-    NotModified,
-    UnsupportedByStore,
-)
+from atomic_manifest.errors import InvalidPath, NotModified, UnsupportedByStore
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import (
     Data,
-    Deleted,
     DeleteOutcome,
     Object,
     ObjectMeta,
     Refused,
+    Unanswered,
     WriteOutcome,
     check_path,
 )
 from atomic_manifest.store.keys import check_range, check_start, folder
-from atomic_manifest.store.local_files import (
-    OWN_NAMES,
-    locked,
-    make_folder,
-    temporary_name,
+from atomic_manifest.store.local_files import OWN_NAMES, make_folder, temporary_name
+from atomic_manifest.store.local_names import give_name, remove_name
+from atomic_manifest.store.local_status import (
+    etag_of,
+    meta_of,
+    not_an_object,
+    opened,
+    regular,
+    reported,
+    tag_of,
 )
 from atomic_manifest.store.local_syncs import AtOnce, Syncs, Together
 from atomic_manifest.store.local_writes import (
     LocalUpload,
-    etag_of,
-    give_name,
-    meta_of,
-    reported,
+    remove_temporary,
     sealed,
-    tag_of,
     write_all,
 )
 
@@ -111,25 +113,24 @@ class LocalDriver:
         if_none_match: ETag | None = None,
     ) -> Object:
         """See `Driver.get`."""
-        file = self._file(path)
-        with reported(path), file.open("rb", buffering=0) as opened:
-            meta = meta_of(path, os.fstat(opened.fileno()))
+        with opened(path, self._file(path)) as (file, found):
+            meta = meta_of(path, found)
             if if_none_match is not None and meta.etag == if_none_match:
                 raise NotModified(f"{path} has not changed", path=path)
             if range is None:
-                return Object(opened.readall(), meta)
+                return Object(file.readall(), meta)
             start, end = check_range(path, range)
             check_start(path, start, meta.size)
-            opened.seek(start)
-            return Object(_read(opened, min(end, meta.size) - start), meta)
+            file.seek(start)
+            return Object(_read(file, min(end, meta.size) - start), meta)
 
     def head(self, path: str, *, if_none_match: ETag | None = None) -> ObjectMeta:
         """See `Driver.head`."""
-        file = self._file(path)
         with reported(path):
-            if file.is_dir():
-                raise NotFound(f"{path} is a folder", path=path)
-            meta = meta_of(path, file.stat())
+            found = self._file(path).stat()
+            if not S_ISREG(found.st_mode):
+                raise not_an_object(path, found)
+        meta = meta_of(path, found)
         if if_none_match is not None and meta.etag == if_none_match:
             raise NotModified(f"{path} has not changed", path=path)
         return meta
@@ -146,18 +147,20 @@ class LocalDriver:
         del metadata
         file = self._file(path)
         with reported(path, writing=True):
-            if isinstance(when, IfMatch) and not file.is_file():
-                return Refused()  # and no folder is made for it
-            if isinstance(when, IfAbsent) and file.is_file():
-                return Refused(etag_of(file))  # and no bytes are forced to disk for it
-            temporary, opened = self._temporary(file)
+            if when is not None:
+                there = etag_of(file)
+                if isinstance(when, IfMatch) and there is None:
+                    return Refused()  # and no folder is made for it
+                if isinstance(when, IfAbsent) and there is not None:
+                    return Refused(there)  # and no bytes are forced to disk for it
+            temporary, new = self._temporary(file)
             try:
-                with opened:
-                    write_all(opened, data)
-                    written = sealed(opened, when, self._env, self._syncs)
+                with new:
+                    write_all(new, data)
+                    written = sealed(new, when, self._env, self._syncs)
                 return give_name(path, file, temporary, written, when, self._syncs)
             finally:
-                temporary.unlink(missing_ok=True)
+                remove_temporary(temporary)
 
     def start_upload(
         self,
@@ -172,8 +175,8 @@ class LocalDriver:
         del part_size, max_in_flight, metadata
         file = self._file(path)
         with reported(path, writing=True):
-            temporary, opened = self._temporary(file)
-        return LocalUpload(self._env, path, file, temporary, opened, when, self._syncs)
+            temporary, new = self._temporary(file)
+        return LocalUpload(self._env, path, file, temporary, new, when, self._syncs)
 
     def copy(
         self,
@@ -184,24 +187,19 @@ class LocalDriver:
         source_when: IfMatch | None = None,
     ) -> WriteOutcome:
         """See `Driver.copy`. The copy is of one state of the source, whose file is never changed."""
-        found, file = self._file(source), self._file(path)
-        with reported(source):
-            if found.is_dir():
-                raise NotFound(f"{source} is a folder", path=source)
-            original = found.open("rb")
-        with original, reported(path, writing=True):
-            tag = tag_of(os.fstat(original.fileno()))
-            if source_when is not None and not source_when.satisfied_by(tag):
+        file = self._file(path)
+        with opened(source, self._file(source)) as (original, found), reported(path, writing=True):
+            if source_when is not None and not source_when.satisfied_by(tag_of(found)):
                 return Refused(etag_of(file))
-            temporary, opened = self._temporary(file)
+            temporary, new = self._temporary(file)
             try:
-                with opened:
+                with new:
                     while chunk := original.read(_CHUNK):
-                        write_all(opened, chunk)
-                    written = sealed(opened, when, self._env, self._syncs)
+                        write_all(new, chunk)
+                    written = sealed(new, when, self._env, self._syncs)
                 return give_name(path, file, temporary, written, when, self._syncs)
             finally:
-                temporary.unlink(missing_ok=True)
+                remove_temporary(temporary)
 
     def delete(
         self, path: str, *, when: IfMatch | None = None, version: str | None = None
@@ -211,25 +209,19 @@ class LocalDriver:
         if version is not None:
             raise UnsupportedByStore(f"{path}: a file system keeps no versions", path=path)
         with reported(path, writing=True):
-            if not file.is_file():
-                return Deleted() if when is None else Refused()
-            with locked(file.parent):
-                current = etag_of(file)
-                if when is not None and not when.satisfied_by(current):
-                    return Refused(current)
-                file.unlink(missing_ok=True)
-            self._syncs.removed(file)
-        return Deleted()
+            return remove_name(path, file, when, self._syncs)
 
     def delete_many(self, paths: Iterable[str]) -> None:
         """See `Driver.delete_many`."""
         for path in paths:
-            self.delete(path)
+            with reported(path):  # it may be repeated, as a read may
+                outcome = remove_name(path, self._file(path), None, self._syncs)
+            if isinstance(outcome, Unanswered):
+                raise outcome.cause
 
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
         """See `Driver.list`. One folder is read at a time; links are followed."""
-        below = folder(prefix)
-        return _walk(self._root / below, below, start_after or "")
+        return _walk(self._root, folder(prefix), start_after or "")
 
     def _file(self, path: str) -> Path:
         check_path(path)
@@ -257,27 +249,50 @@ def _read(opened: BinaryIO, size: int) -> bytes:
     return b"".join(chunks)
 
 
-def _walk(place: Path, below: str, after: str) -> Iterator[ObjectMeta]:
-    """All files at `place`, whose paths start with `below`, that come after `after`."""
+def _walk(root: Path, below: str, after: str) -> Iterator[ObjectMeta]:
+    """All files whose paths start with `below` that come after `after`."""
+    place = root / below
     with reported(below):
         try:
-            entries = [(_sort_key(entry), entry) for entry in os.scandir(place)]
+            with os.scandir(place) as found:
+                entries = [(_sort_key(entry), entry) for entry in found]
         except (FileNotFoundError, NotADirectoryError):
             return
     for name, entry in sorted(entries, key=lambda pair: pair[0]):
         path = below + name
         if name.endswith("/"):
-            if path > after or after.startswith(path):
-                yield from _walk(Path(entry.path), path, after)
+            if (path > after or after.startswith(path)) and not _leads_back(root, below, entry):
+                yield from _walk(root, path, after)
         elif path > after and not name.startswith(OWN_NAMES):
             with reported(path):
-                try:
-                    meta = meta_of(path, entry.stat())
-                except FileNotFoundError:
-                    continue  # removed since the folder was read
-            yield meta
+                found_there = regular(Path(entry.path)) if entry.is_symlink() else _seen(entry)
+            if found_there is not None:  # and not removed since the folder was read
+                yield meta_of(path, found_there)
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
     """A folder sorts as what all paths in it start with: `a-b` comes before `a/b`."""
-    return f"{entry.name}/" if entry.is_dir() else entry.name
+    try:
+        return f"{entry.name}/" if entry.is_dir() else entry.name
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return entry.name
+        raise
+
+
+def _seen(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """What the system says of an object in a folder; None if it is none."""
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        return None
+    return found if S_ISREG(found.st_mode) else None
+
+
+def _leads_back(root: Path, below: str, entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is a link to one of those it is in, in which it would be found without end."""
+    if not entry.is_symlink():
+        return False
+    parts = below.split("/")[:-1]
+    above = {os.path.realpath(root.joinpath(*parts[:depth])) for depth in range(len(parts) + 1)}
+    return os.path.realpath(entry.path) in above

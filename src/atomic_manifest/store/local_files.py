@@ -12,10 +12,10 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from atomic_manifest.store.local_syncs import Syncs
+from atomic_manifest.store.local_syncs import Syncs, close_read
 
 OWN_NAMES = ".atomic-manifest-"
 """How the names of the driver's temporary and lock files start."""
@@ -37,7 +37,12 @@ def make_folder(folder: Path, syncs: Syncs) -> None:
     except FileNotFoundError:
         make_folder(folder.parent, syncs)
         folder.mkdir(exist_ok=True)
-    syncs.made(folder)
+    try:
+        syncs.made(folder)
+    except OSError:
+        with suppress(OSError):
+            folder.rmdir()  # whoever finds it would take its name for durable
+        raise
 
 
 if sys.platform == "win32":
@@ -55,7 +60,7 @@ if sys.platform == "win32":
                 os.lseek(handle, 0, os.SEEK_SET)
                 msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
         finally:
-            os.close(handle)
+            close_read(handle)
 
     def _lock_byte(handle: int) -> None:
         while True:
@@ -76,4 +81,4 @@ else:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(handle)  # closing drops the lock
+            close_read(handle)  # which drops the lock

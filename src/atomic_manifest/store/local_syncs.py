@@ -7,14 +7,20 @@ Error semantics: what the operating system raises comes through; from `settle` i
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 _SYNCS = 8
 """Files and folders that are synced at the same time."""
 
 _FEW = 4
+
+
+Sync: TypeAlias = Callable[[], None]
+"""Makes the names in a folder durable."""
 
 
 class Syncs(Protocol):
@@ -23,11 +29,14 @@ class Syncs(Protocol):
     def data(self, handle: int) -> None:
         """The bytes of an open file are complete."""
 
-    def named(self, file: Path) -> None:
-        """That file got its name."""
+    def naming(self, file: Path) -> AbstractContextManager[Sync]:
+        """A file is about to get its name; what is given is to be called once it has it.
 
-    def removed(self, file: Path) -> None:
-        """A file lost its name."""
+        All that can fail beforehand does: then nothing has happened yet.
+        """
+
+    def removing(self, file: Path) -> AbstractContextManager[Sync]:
+        """A file is about to lose its name; see `naming`."""
 
     def made(self, folder: Path) -> None:
         """A folder was created."""
@@ -40,22 +49,37 @@ class AtOnce:
         """See `Syncs.data`."""
         os.fsync(handle)
 
-    def named(self, file: Path) -> None:
-        """See `Syncs.named`."""
-        self._sync_names(file.parent)
+    def naming(self, file: Path) -> AbstractContextManager[Sync]:
+        """See `Syncs.naming`."""
+        return _folder(file.parent)
 
-    def removed(self, file: Path) -> None:
-        """See `Syncs.removed`."""
-        self._sync_names(file.parent)
+    def removing(self, file: Path) -> AbstractContextManager[Sync]:
+        """See `Syncs.removing`."""
+        return _folder(file.parent)
 
     def made(self, folder: Path) -> None:
         """See `Syncs.made`."""
-        self._sync_names(folder.parent)
+        with _folder(folder.parent) as sync:
+            sync()
 
-    def _sync_names(self, folder: Path) -> None:
-        if sys.platform == "win32":
-            return  # Windows cannot open a folder, and journals names itself.
-        _sync(str(folder))
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[Sync]:
+    """Open a folder; gives what makes its names durable."""
+    if sys.platform == "win32":
+        yield lambda: None  # Windows cannot open a folder, and journals names itself.
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield lambda: os.fsync(handle)
+    finally:
+        close_read(handle)
+
+
+def close_read(handle: int) -> None:
+    """Close a handle through which nothing was written: no error of that matters."""
+    with suppress(OSError):
+        os.close(handle)
 
 
 class Together:
@@ -75,19 +99,23 @@ class Together:
         """See `Syncs.data`. The system begins to write them, so that little is left for the end."""
         start_writing(handle, 0, 0)
 
-    def named(self, file: Path) -> None:
-        """See `Syncs.named`."""
-        self._files.add(str(file))
-        self._folders.add(str(file.parent))
+    @contextmanager
+    def naming(self, file: Path) -> Iterator[Sync]:
+        """See `Syncs.naming`."""
+        yield partial(self._changed, file, self._files.add)
 
-    def removed(self, file: Path) -> None:
-        """See `Syncs.removed`."""
-        self._files.discard(str(file))
-        self._folders.add(str(file.parent))
+    @contextmanager
+    def removing(self, file: Path) -> Iterator[Sync]:
+        """See `Syncs.removing`."""
+        yield partial(self._changed, file, self._files.discard)
 
     def made(self, folder: Path) -> None:
         """See `Syncs.made`."""
         self._folders.add(str(folder.parent))
+
+    def _changed(self, file: Path, note: Callable[[str], None]) -> None:
+        note(str(file))
+        self._folders.add(str(file.parent))
 
     def settle(self) -> None:
         """Make all of it durable, several files and folders at the same time."""
@@ -125,7 +153,7 @@ def _sync(place: str) -> None:
         try:
             os.fsync(handle)
         finally:
-            os.close(handle)
+            close_read(handle)
     except OSError as error:
         error.filename = place
         raise

@@ -242,6 +242,12 @@ def load(store: ObjectStore, *, version: int | None = None) -> Snapshot:
     return Snapshot(store, replay, segment.modified_ms if in_commit is None else in_commit)
 
 
+def begin(store: ObjectStore, entry: Entry) -> Snapshot:
+    """The state after the first entry of a table, without a request."""
+    timestamp_ms = committed_ms(entry) or _integer(entry, "timestamp") or 0
+    return Snapshot(store, Replay().advance([entry]), timestamp_ms)
+
+
 def refresh(store: ObjectStore, snapshot: Snapshot) -> Snapshot:
     """The newest state, read entry by entry from where `snapshot` is: one GET more than new versions.
 
