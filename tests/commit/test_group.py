@@ -146,6 +146,17 @@ def test_transactions_of_one_application_go_up_within_a_batch_or_are_refused():
     }
 
 
+def test_a_transaction_that_another_process_overtook_fails_for_nobody_else():
+    group = Group()
+    group.store.put(entry_path(2), encode([Txn(app_id="x", version=5)]))
+    results = group.commit_behind(Planned("first"), Planned("a", txn=("x", 2)), Planned("b"))
+    assert results == {
+        "first": Committed(1),
+        "a": OutOfOrder(2, Overtaken("x", 2, 5)),
+        "b": Committed(3),
+    }
+
+
 def test_an_error_in_one_plan_does_not_fail_the_others():
     group = Group()
     error = AtomicManifestError("this plan refuses the snapshot")

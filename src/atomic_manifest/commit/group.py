@@ -23,7 +23,7 @@ from threading import Lock
 from atomic_manifest.commit.combine import Candidate, combine
 from atomic_manifest.commit.committer import Committer, Settled
 from atomic_manifest.commit.intent import Intent
-from atomic_manifest.commit.messages import AlreadyCommitted, Conflicted
+from atomic_manifest.commit.messages import AlreadyCommitted, Conflicted, OutOfOrder
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.commit.result import outcome_recorded
@@ -222,7 +222,7 @@ class GroupCommitter:
             for each in members:
                 each.error = error
             return
-        if isinstance(settled.outcome, Conflicted | AlreadyCommitted):
+        if isinstance(settled.outcome, Conflicted | AlreadyCommitted | OutOfOrder):
             for each in members:
                 each.machine = None  # certainly not in the log: each goes alone
         else:
