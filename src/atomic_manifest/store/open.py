@@ -11,16 +11,14 @@
 | any other that fsspec knows | what `open_filesystem` says of fsspec's filesystem for it |
 
 What follows the bucket is taken literally, not percent-decoded, as fsspec does; an HTTP URL is a URL.
+None has a user, a query or a fragment: keys, signatures and tokens are options. `locations` tells what
+is a URL and what a path.
 With `filesystem`, a filesystem object the caller already has, the URL is a path on it.
 """
 
 import os
-import re
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from atomic_manifest.env import SYSTEM, AsyncEnv, Env
 from atomic_manifest.errors import (
@@ -30,7 +28,20 @@ from atomic_manifest.errors import (
     UnsupportedByStore,
 )
 from atomic_manifest.forks import lock
+from atomic_manifest.store.addresses import check_bucket, is_host
 from atomic_manifest.store.driver import Driver
+from atomic_manifest.store.locations import (
+    AZURE,
+    GCS,
+    HTTP,
+    S3,
+    SCHEMES,
+    file_path,
+    instead_of,
+    refuse_query,
+    split_url,
+    text_of,
+)
 from atomic_manifest.store.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -38,14 +49,6 @@ if TYPE_CHECKING:
     from atomic_manifest.store.local import LocalDriver
     from atomic_manifest.store.memory import MemoryDriver
     from atomic_manifest.store.options.values import RemoteOptions
-
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
-_ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/(?!/).*)", re.DOTALL)
-_S3 = ("s3", "s3a")
-_GCS = ("gs", "gcs")
-_AZURE = ("az", "azure", "abfs", "abfss")
-_HTTP = ("http", "https")
-_SCHEMES = (*_S3, *_GCS, *_AZURE, *_HTTP, "file", "memory")
 
 _memories: dict[str, "MemoryDriver"] = {}
 _memories_lock = lock()
@@ -92,38 +95,26 @@ def open_driver(
 ) -> Driver:
     """Open only the driver, which makes single attempts. Arguments and errors as `open_store`."""
     options = dict(storage_options or {})
-    text: Any = None
-    with suppress(TypeError):
-        text = os.fspath(url)
-    if not isinstance(text, str):
-        raise InvalidPath(f"a store has a URL or a path, got {type(url).__name__}", path="")
     if filesystem is not None:
-        return _on_filesystem(filesystem, text, options, env)
-    matched = _URL.fullmatch(text)
-    if matched is None:
-        if "::" in text and "://" in text:
-            raise InvalidPath(
-                "a chain of URLs names no store: open its filesystem, and give it as `filesystem`",
-                path="",
-            )
+        return _on_filesystem(filesystem, text_of(url), options, env)
+    found = split_url(url)
+    if found is None or found[0] == "file":
         _refuse_options(options)
-        return _local(_path(text), env)
-    scheme, rest = matched[1].lower(), matched[2]
-    if scheme == "file":
-        _refuse_options(options)
-        return _local(_file_path(rest), env)
+        return _local(text_of(url) if found is None else file_path(found[1]), env)
+    scheme, rest = found
     if scheme == "memory":
+        refuse_query(scheme, rest)
         _refuse_options(options)
         return _memory(rest.strip("/") or "memory", env)
-    if scheme in (*_S3, *_GCS, *_AZURE):
+    if scheme in (*S3, *GCS, *AZURE):
         return _remote(scheme, rest, options, env)
     options.pop("conditional_put", None)
-    if scheme in _HTTP:
+    if scheme in HTTP:
         from atomic_manifest.store.http.driver import HttpDriver  # noqa: PLC0415 - loads a client
         from atomic_manifest.store.options.http import read_http_options  # noqa: PLC0415
 
-        return HttpDriver(text, **read_http_options(options))
-    return _by_fsspec(scheme, text, options, env)
+        return HttpDriver(text_of(url), **read_http_options(options))
+    return _by_fsspec(scheme, text_of(url), options, env)
 
 
 def open_async_store(
@@ -141,20 +132,6 @@ def open_async_store(
     from atomic_manifest.store.async_store import AsyncObjectStore  # noqa: PLC0415 - few need it
 
     return AsyncObjectStore.of(store)
-
-
-def _path(text: str) -> str | Path:
-    """A local path; `file:/folder` is one, too (RFC 8089, "File URI Syntax")."""
-    matched = _ONE_SLASH.fullmatch(text)
-    if matched is None or (scheme := matched[1].lower()) not in _SCHEMES:
-        return text
-    if scheme != "file":
-        raise InvalidPath(
-            f"a URL with one slash after {scheme}: names no store, it takes two (pathlib.Path takes one"
-            " away: give the URL as text)",
-            path="",
-        )
-    return _file_path(matched[2])
 
 
 def _on_filesystem(fs: Any, path: str, options: dict[str, Any], env: Env) -> Driver:
@@ -177,8 +154,8 @@ def _by_fsspec(scheme: str, url: str, options: Mapping[str, Any], env: Env) -> D
 
     if scheme not in fsspec.available_protocols():
         raise InvalidPath(
-            f"no store for URLs that start with {scheme}://; known are {', '.join(_SCHEMES)}, and what"
-            " fsspec knows",
+            f"no store for URLs that start with {scheme}://{instead_of(scheme)}; known are"
+            f" {', '.join(SCHEMES)}, and what fsspec knows",
             path=scheme,
         )
     error: StoreError
@@ -200,36 +177,30 @@ def _by_fsspec(scheme: str, url: str, options: Mapping[str, Any], env: Env) -> D
 
 
 def _remote(scheme: str, rest: str, options: Mapping[str, Any], env: Env) -> Driver:
+    refuse_query(scheme, rest)
     host, _, prefix = rest.partition("/")
     bucket, at, account_host = host.partition("@")
-    if not bucket or (at and scheme not in _AZURE):
+    if not bucket or (at and (scheme not in AZURE or not is_host(account_host))):
         # Not shown: what stands before an @ can be a secret.
         raise InvalidPath(f"a {scheme}:// URL must name a bucket, and no more before it", path="")
+    check_bucket(scheme, bucket)
     opened: RemoteOptions
     from atomic_manifest.store.remote import buckets  # noqa: PLC0415 - obstore loads only when needed
 
     url = f"{scheme}://{host}/{prefix}".rstrip("/")
-    if scheme in _S3:
+    if scheme in S3:
         from atomic_manifest.store.options.s3 import read_s3_options  # noqa: PLC0415
 
         opened = read_s3_options(options, bucket, environ=os.environ, env=env)
         return buckets.open_s3(bucket, opened, url=url, prefix=prefix)
     from atomic_manifest.store.options import cloud as options_cloud  # noqa: PLC0415
 
-    if scheme in _GCS:
-        opened = options_cloud.read_gcs_options(options)
+    if scheme in GCS:
+        opened = options_cloud.read_gcs_options(options, environ=os.environ)
         return buckets.open_gcs(bucket, opened, url=url, prefix=prefix, env=env)
     account = account_host.partition(".")[0] or None
-    opened = options_cloud.read_azure_options(options, account)
+    opened = options_cloud.read_azure_options(options, account, environ=os.environ)
     return buckets.open_azure(bucket, opened, url=url, prefix=prefix, env=env)
-
-
-def _file_path(rest: str) -> Path:
-    host, slash, path = rest.partition("/")
-    if host not in ("", "localhost"):
-        raise InvalidPath(f"a file:// URL of another host: {host!r}", path=rest)
-    decoded = unquote(path)
-    return Path(decoded if re.match(r"[A-Za-z]:", decoded) else slash + decoded)
 
 
 def _local(path: str | os.PathLike[str], env: Env) -> "LocalDriver":

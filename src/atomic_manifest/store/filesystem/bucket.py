@@ -40,6 +40,11 @@ class FilesystemBucket:
         self._calls = calls
         self._root = folder(prefix)
 
+    async def endpoint(self) -> str | None:
+        """See `Calls.endpoint`."""
+        with self._reported(""):
+            return await self._calls.endpoint()
+
     async def get(
         self, path: str, *, range: tuple[int, int] | None, if_none_match: ETag | None
     ) -> Object:

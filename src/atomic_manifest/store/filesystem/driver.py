@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import InvalidPath, UnsupportedByStore
+from atomic_manifest.store.addresses import check_bucket
 from atomic_manifest.store.capabilities import UNTESTED, Capabilities, all_safe
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import (
@@ -36,6 +37,7 @@ from atomic_manifest.store.driver import (
 )
 from atomic_manifest.store.keys import folder
 from atomic_manifest.store.local import LocalDriver
+from atomic_manifest.store.locations import local_path, refuse_query, root_in
 
 if TYPE_CHECKING:
     from atomic_manifest.store.filesystem.async_driver import AsyncFsspecDriver
@@ -77,12 +79,13 @@ def open_filesystem(fs: Any, root: str, *, env: Env = SYSTEM) -> Driver:
     if _ARROW_WRAPPER in kinds and hasattr(fs.handler, "fs"):
         return open_filesystem(fs.handler.fs, root, env=env)
     if _LOCAL in kinds or _ARROW_LOCAL in kinds:
-        return LocalDriver(fs._strip_protocol(root) if _LOCAL in kinds else root, env=env)  # noqa: SLF001
+        path = local_path(root)
+        return LocalDriver(root_in(fs, root) if _LOCAL in kinds else path, env=env)
     if _CACHING in kinds:
         raise UnsupportedByStore(
             f"{type(fs).__name__} answers reads from copies that may be old: give the filesystem that"
             " it caches",
-            path=root,
+            path="",
         )
     if kinds & {_S3, _GCS, _AZURE}:
         return FsspecDriver(fs, root, env=env)
@@ -90,7 +93,7 @@ def open_filesystem(fs: Any, root: str, *, env: Env = SYSTEM) -> Driver:
         raise UnsupportedByStore(
             f"{type(fs).__module__}.{type(fs).__name__} is no filesystem of fsspec: give one, or a URL"
             " with storage_options",
-            path=root,
+            path="",
         )
     from atomic_manifest.store.filesystem.plain import PlainFilesystemDriver  # noqa: PLC0415
 
@@ -148,14 +151,14 @@ class FsspecDriver:
     @property
     def endpoint(self) -> str:
         """The service, for what is remembered of it."""
-        calls = self._opened()[1]
-        return self._run(calls.endpoint()) or calls.service
+        bucket, calls = self._opened()
+        return self._run(bucket.endpoint()) or calls.service
 
     @property
     def capabilities(self) -> Capabilities | None:
         """What the provider's own service documents; None of any other."""
-        calls = self._opened()[1]
-        if self._run(calls.endpoint()) is not None:
+        bucket, calls = self._opened()
+        if self._run(bucket.endpoint()) is not None:
             return None
         return documented(calls.service)
 
@@ -293,13 +296,15 @@ def open_bucket(fs: Any, root: str, *, env: Env) -> "tuple[FilesystemBucket, Cal
         UnsupportedByStore: If it is another filesystem.
         InvalidPath: If `root` names no bucket.
     """
-    place = str(fs._strip_protocol(root))  # noqa: SLF001 - fsspec's word for it
-    bucket, _, prefix = place.strip("/").partition("/")
+    bucket, _, prefix = root_in(fs, root).strip("/").partition("/")
     if not bucket:
-        raise InvalidPath("the root must name a bucket", path=root)
+        raise InvalidPath("the root must name a bucket", path="")
     from atomic_manifest.store.filesystem.bucket import FilesystemBucket  # noqa: PLC0415
 
     calls = _calls(fs, bucket, env)
+    check_bucket(calls.scheme, bucket)
+    if "://" in root:
+        refuse_query(calls.scheme, prefix)
     return FilesystemBucket(calls, prefix), calls, f"{calls.scheme}://{bucket}/{prefix}".rstrip("/")
 
 

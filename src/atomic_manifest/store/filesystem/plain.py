@@ -24,6 +24,7 @@ from atomic_manifest.errors import (
     StoreUnavailable,
     UnsupportedByStore,
 )
+from atomic_manifest.store.addresses import redacted
 from atomic_manifest.store.capabilities import Capabilities, Finding, Support
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import (
@@ -38,6 +39,7 @@ from atomic_manifest.store.driver import (
     check_path,
 )
 from atomic_manifest.store.keys import check_range, check_start, folder
+from atomic_manifest.store.locations import root_in
 from atomic_manifest.store.spool import SpooledUpload
 
 INSTEAD = {
@@ -66,9 +68,10 @@ class PlainFilesystemDriver:
 
     def __init__(self, fs: Any, root: str) -> None:
         self._fs = fs
-        self._root = str(fs._strip_protocol(root)).rstrip("/") + "/"  # noqa: SLF001 - fsspec's word for it
+        self._root = root_in(fs, root).rstrip("/") + "/"
         protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-        self._url = f"{protocol}://{self._root.rstrip('/')}"
+        place = self._root.rstrip("/")
+        self._url = redacted(place if "://" in place else f"{protocol}://{place}")
 
     @property
     def url(self) -> str:

@@ -23,6 +23,7 @@ object.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import IO
 from urllib.parse import quote, urlsplit
 
@@ -34,6 +35,7 @@ from atomic_manifest.errors import (
     StoreUnavailable,
     UnsupportedByStore,
 )
+from atomic_manifest.store.addresses import url_fault
 from atomic_manifest.store.answers import (
     CallFailed,
     can_hold,
@@ -85,6 +87,7 @@ class HttpDriver:
     """
 
     keeps_metadata = False
+    _server, _root = "", ""  # for the `repr` of one that was refused
 
     def __init__(
         self,
@@ -97,16 +100,17 @@ class HttpDriver:
         ca_bundle: str | None = None,
         proxy_url: str | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidPath("an HTTP store is at an http:// or https:// URL", path="")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            # Not shown: any of them can be a secret.
+        scheme, slashes, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        wrong = url_fault(f"{scheme.lower()}{slashes}{authority}")
+        if wrong is not None or "?" in path or "#" in path:
+            # Not shown: a user, a query or a fragment can be a secret.
+            wrong = wrong or "has a query or a fragment (? or #)"
             raise InvalidPath(
-                "the URL of an HTTP store holds no user, query or fragment: give `auth`", path=""
+                f"the URL of an HTTP store {wrong}; see its options `auth` and `headers`", path=""
             )
-        self._server = f"{parts.scheme}://{parts.netloc}"
-        self._root = quote(parts.path.rstrip("/"), safe=_SAFE_IN_ROOT) + "/"
+        self._server = f"{scheme.lower()}://{authority}"
+        self._root = quote(f"{slash}{path}".rstrip("/"), safe=_SAFE_IN_ROOT) + "/"
         self._client = HttpClient(
             {**(headers or {}), **authorization(auth)},
             timeout=timeout,
@@ -343,7 +347,9 @@ class HttpDriver:
         raise failed_request(self._server, path, failure)
 
     def _check_redirect(self, path: str, place: str, answer: Answer) -> None:
-        target = urlsplit(answer.headers.get("Location", "")).path
+        target = ""
+        with suppress(ValueError):  # of a server that sends nonsense
+            target = urlsplit(answer.headers.get("Location", "")).path
         if target == f"{place}/":
             raise NotFound(f"{path} is a folder", path=path)
         raise StoreError(

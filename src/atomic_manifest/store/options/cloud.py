@@ -1,7 +1,8 @@
 """Storage options of Google Cloud Storage and Azure Blob Storage.
 
 Names are those of gcsfs and adlfs, and of deltalake/object_store with or without their prefixes
-(`GOOGLE_`, `AZURE_STORAGE_`, `AZURE_`). Environment variables are read by obstore itself.
+(`GOOGLE_`, `AZURE_STORAGE_`, `AZURE_`). Environment variables are read by obstore itself, except
+those that say where to send requests: they are checked as options are.
 
 One option is of this library: with `gcs_api` set to `json` (default `xml`), objects of Google Cloud
 Storage are written by its JSON API, through gcsfs, as emulators such as fake-gcs-server need it.
@@ -9,6 +10,7 @@ Anonymous writes go there too.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from atomic_manifest.errors import InvalidStorageOption
@@ -17,9 +19,12 @@ from atomic_manifest.store.options.values import (
     RemoteOptions,
     bare_name,
     client_settings,
+    read_environment,
     read_options,
+    read_value,
 )
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _GCS_NAMES = CLIENT | {
     "service_account": "service_account",
     "service_account_path": "service_account",
@@ -69,6 +74,16 @@ _AZURE_NAMES = (
         "anonymous": "skip_signature",
     }
 )
+_AZURE_PLACES = {
+    "endpoint": "endpoint",
+    "account_name": "account_name",
+    "authority_host": "authority_host",
+    "authority_id": "tenant_id",
+    "tenant_id": "tenant_id",
+    "msi_endpoint": "msi_endpoint",
+    "identity_endpoint": "msi_endpoint",
+}
+"""What of the environment becomes part of an address."""
 _CONNECTION_NAMES = {
     "accountname": "account_name",
     "accountkey": "account_key",
@@ -83,8 +98,14 @@ _CONNECTION_IGNORED = {
 }
 
 
-def read_gcs_options(options: Mapping[str, Any]) -> RemoteOptions:
+def read_gcs_options(
+    options: Mapping[str, Any], *, environ: Mapping[str, str] = _NONE
+) -> RemoteOptions:
     """Settings of a Google Cloud Storage bucket.
+
+    Args:
+        options: As the user gave them.
+        environ: The environment variables.
 
     Raises:
         InvalidStorageOption: See `options.values.read_options`.
@@ -102,11 +123,8 @@ def read_gcs_options(options: Mapping[str, Any]) -> RemoteOptions:
             path="",
         )
     found = read_options(flat, _GCS_NAMES, prefixes=("google_", "gcs_"))
+    found |= read_environment(environ, {"base_url": "base_url"}, "google_", without=found)
     api = found.pop("api", "xml")
-    if api not in ("xml", "json"):
-        raise InvalidStorageOption(
-            "storage option 'gcs_api' must be 'xml' or 'json'", option="gcs_api", path=""
-        )
     config = {name: value for name, value in found.items() if name not in CLIENT}
     client = client_settings(found, found.get("base_url"))
     # obstore would ask for credentials to write, anonymous or not.
@@ -114,12 +132,15 @@ def read_gcs_options(options: Mapping[str, Any]) -> RemoteOptions:
     return RemoteOptions(config, client, second_writes=second_writes)
 
 
-def read_azure_options(options: Mapping[str, Any], account: str | None) -> RemoteOptions:
+def read_azure_options(
+    options: Mapping[str, Any], account: str | None, *, environ: Mapping[str, str] = _NONE
+) -> RemoteOptions:
     """Settings of an Azure container.
 
     Args:
         options: As the user gave them.
         account: The storage account that the URL names, if it does.
+        environ: The environment variables.
 
     Raises:
         InvalidStorageOption: See `options.values.read_options`; also for a connection string that is none.
@@ -129,14 +150,19 @@ def read_azure_options(options: Mapping[str, Any], account: str | None) -> Remot
     for option, value in options.items():
         if bare_name(option, prefixes) == "connection_string":
             flat |= _connection(option, str(value))
-    flat |= {
-        option: value
-        for option, value in options.items()
-        if bare_name(option, prefixes) != "connection_string"
-    }
+    for option, value in options.items():
+        match bare_name(option, prefixes):
+            case "connection_string":
+                pass
+            case "account_host" if isinstance(value, str) and "://" not in value:
+                flat[option] = f"https://{value}"  # adlfs has it without
+            case _:
+                flat[option] = value
     found = read_options(flat, _AZURE_NAMES, prefixes=prefixes)
     if account is not None:
-        found.setdefault("account_name", account)
+        found.setdefault("account_name", read_value("account_name", "account_name", account))
+    for prefix in prefixes:
+        found |= read_environment(environ, _AZURE_PLACES, prefix, without=found)
     config = {name: value for name, value in found.items() if name not in CLIENT}
     return RemoteOptions(config, client_settings(found, found.get("endpoint")))
 

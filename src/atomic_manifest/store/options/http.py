@@ -11,14 +11,18 @@
 | `proxy_url` | an HTTP proxy |
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from atomic_manifest.errors import InvalidStorageOption
+from atomic_manifest.store.addresses import url_fault
 
 _SECONDS = ("timeout", "connect_timeout")
 _TEXTS = ("ca_bundle", "proxy_url")
 _TOKENS = ("bearer_token", "token")
+_IN_HEADERS = {"headers", *_TOKENS}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def read_http_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,6 +43,9 @@ def read_http_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in _TEXTS:
         if name in given:
             read[name] = _text(name, given.pop(name))
+    wrong = url_fault(read["proxy_url"], user=True) if "proxy_url" in read else None
+    if wrong is not None:
+        raise _wrong("proxy_url", wrong)
     if "headers" in given:
         read["headers"] = _headers(given.pop("headers"))
     auth = _auth(given)
@@ -76,12 +83,17 @@ def _credentials(value: Any) -> tuple[str, str] | str:
 def _headers(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise _wrong("headers", "must map names to values")
-    return {_text("headers", name): _text("headers", text) for name, text in value.items()}
+    headers = {_text("headers", name): _text("headers", text) for name, text in value.items()}
+    if not all(map(_HEADER_NAME.fullmatch, headers)):
+        raise _wrong("headers", "must have names that HTTP takes (RFC 9110 §5.1)")
+    return headers
 
 
 def _text(option: str, value: Any) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise _wrong(option, "must be printable text")
+    if option in _IN_HEADERS and not value.isascii():
+        raise _wrong(option, "must be ASCII text, for it travels in a header")
     return value
 
 

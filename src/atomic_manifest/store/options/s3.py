@@ -17,6 +17,7 @@ from typing import Any
 
 from atomic_manifest.env import Env
 from atomic_manifest.errors import InvalidStorageOption
+from atomic_manifest.store.addresses import url_fault
 from atomic_manifest.store.options.values import (
     CLIENT,
     RemoteOptions,
@@ -24,6 +25,7 @@ from atomic_manifest.store.options.values import (
     client_settings,
     read_environment,
     read_options,
+    read_value,
 )
 from atomic_manifest.store.remote.credentials import SharedFiles, StaticKeys
 
@@ -44,7 +46,6 @@ _PASSED_ON = (
     "sse_bucket_key_enabled",
     "sse_customer_key_base64",
     "sse_kms_key_id",
-    "sts_endpoint",
     "unsigned_payload",
     "virtual_hosted_style_request",
     "web_identity_token_file",
@@ -68,6 +69,8 @@ _NAMES = (
         "anon": "skip_signature",
         "anonymous": "skip_signature",
         "requester_pays": "request_payer",
+        "sts_endpoint": "endpoint_url_sts",
+        "endpoint_url_sts": "endpoint_url_sts",
         "profile": "profile",
         "profile_name": "profile",
         "shared_credentials_file": "shared_credentials_file",
@@ -81,6 +84,7 @@ _NAMES = (
         "requestpayer": "request_payer",
     }
 )
+_AMAZON = "https://s3.amazonaws.com"
 _CREDENTIALS = ("access_key_id", "secret_access_key", "session_token")
 _OURS = {*_CREDENTIALS, *CLIENT, "profile", "shared_credentials_file", "config_file"}
 _OURS |= {"root_certificate_file", "default_region", "region", "endpoint"}
@@ -103,7 +107,7 @@ def read_s3_options(
             not exist or has no credentials.
     """
     given = read_options(_flattened(options), _NAMES, prefixes=("aws_",))
-    ambient = read_environment(environ, _NAMES, "aws_")
+    ambient = read_environment(environ, _NAMES, "aws_", without=given)
     found = ambient | given
     credentials, files = _credentials(given, ambient, env)
     region = found.get("region") or found.get("default_region") or files.region
@@ -111,10 +115,13 @@ def read_s3_options(
     config = {name: value for name, value in found.items() if name not in _OURS}
     config |= {"conditional_put": "etag"}
     if region:
-        config["region"] = region
+        config["region"] = read_value("region", "region", region)
     if endpoint:
-        hosted = bool(found.get("virtual_hosted_style_request"))
-        config["endpoint"] = _with_bucket(endpoint, bucket) if hosted else endpoint.rstrip("/")
+        config["endpoint"] = read_value("endpoint_url", "endpoint", endpoint).rstrip("/")
+    if found.get("virtual_hosted_style_request"):
+        hosted = _with_bucket(config.get("endpoint", _AMAZON), bucket)
+        if endpoint:
+            config["endpoint"] = hosted
     client = client_settings(found, endpoint)
     if "root_certificate_file" in found:
         client["root_certificate"] = _read_certificate(found["root_certificate_file"])
@@ -122,18 +129,10 @@ def read_s3_options(
         config,
         client,
         credentials,
-        bare_etags=_is_bare(found.get("etag_form", "quoted")),
+        bare_etags=found.get("etag_form") == "bare",
         etag_lists=bool(found.get("etag_lists")),
         ca_bundle=found.get("root_certificate_file"),
     )
-
-
-def _is_bare(form: str) -> bool:
-    if form not in ("quoted", "bare"):
-        raise InvalidStorageOption(
-            "storage option 'etag_form' must be 'quoted' or 'bare'", option="etag_form", path=""
-        )
-    return form == "bare"
 
 
 def _credentials(
@@ -172,9 +171,21 @@ def _static(found: Mapping[str, Any]) -> StaticKeys:
 
 
 def _with_bucket(endpoint: str, bucket: str) -> str:
-    """An endpoint whose host names the bucket, as obstore wants it for virtual-hosted style."""
-    scheme, _, host = endpoint.rstrip("/").rpartition("://")
-    return endpoint if host.startswith(f"{bucket}.") else f"{scheme}://{bucket}.{host}"
+    """An endpoint whose host names the bucket, as obstore wants it for virtual-hosted style.
+
+    Raises:
+        InvalidStorageOption: If no host can have this name.
+    """
+    scheme, _, host = endpoint.rpartition("://")
+    hosted = endpoint if host.startswith(f"{bucket}.") else f"{scheme}://{bucket}.{host}"
+    if url_fault(hosted) is not None:
+        raise InvalidStorageOption(
+            "storage option 'virtual_hosted_style_request' puts the bucket's name before the endpoint's"
+            " host, which this name and this endpoint do not allow",
+            option="virtual_hosted_style_request",
+            path="",
+        )
+    return hosted
 
 
 def _flattened(options: Mapping[str, Any]) -> dict[str, Any]:

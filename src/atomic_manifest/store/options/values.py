@@ -10,11 +10,13 @@ Invariants:
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from atomic_manifest.errors import InvalidStorageOption
+from atomic_manifest.store.addresses import PROXIES, name_fault, path_fault, url_fault
 
 HARMLESS = frozenset(
     {
@@ -70,6 +72,29 @@ _FLAGS = frozenset(
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "requester": True}
 _WORDS |= {"false": False, "0": False, "no": False, "off": False}
 _NUMBER = re.compile(r"\d+(\.\d+)?")
+_DURATION = re.compile(r"\d+(\.\d+)?\s*(ms|s|m|h)")
+
+_FAULTS: Mapping[str, Callable[[str], str | None]] = {
+    **dict.fromkeys(
+        ("endpoint", "base_url", "metadata_endpoint", "endpoint_url_sts", "authority_host"),
+        url_fault,
+    ),
+    **dict.fromkeys(
+        ("container_credentials_full_uri", "msi_endpoint"), partial(url_fault, query=True)
+    ),
+    "proxy_url": partial(url_fault, schemes=PROXIES, user=True),
+    "container_credentials_relative_uri": path_fault,
+    **dict.fromkeys(("region", "default_region", "account_name", "tenant_id"), name_fault),
+}
+"""Settings that become part of an address, with what tells why one cannot be."""
+
+_CHOICES = {
+    "server_side_encryption": ("AES256", "aws:kms", "aws:kms:dsse", "sse-c"),
+    "checksum_algorithm": ("sha256", "SHA256", "crc64nvme", "CRC64NVME"),
+    "api": ("xml", "json"),
+    "etag_form": ("quoted", "bare"),
+}
+"""Settings with few values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +163,21 @@ def read_options(
 
 
 def read_environment(
-    environ: Mapping[str, str], names: Mapping[str, str], prefix: str
+    environ: Mapping[str, str],
+    names: Mapping[str, str],
+    prefix: str,
+    *,
+    without: Container[str] = (),
 ) -> dict[str, Any]:
-    """The same from environment variables that start with `prefix`; foreign ones are left alone."""
+    """The same from environment variables that start with `prefix`; foreign ones are left alone, and
+    those of settings `without` need.
+    """
     found: dict[str, Any] = {}
     for variable, value in _sorted(environ):
         bare = bare_name(variable, (prefix,))
-        if variable.lower().startswith(prefix) and value and bare in names:
+        if not (variable.lower().startswith(prefix) and value and bare in names):
+            continue
+        if names[bare] not in without:
             found.setdefault(names[bare], read_value(variable, names[bare], value))
     return found
 
@@ -174,14 +207,24 @@ def read_value(option: str, setting: str, value: Any) -> Any:
             )
         return _WORDS[word]
     text = str(value)
+    wrong = None
     if setting in _DURATIONS:
-        return f"{round(float(text) * 1000)}ms" if _NUMBER.fullmatch(text) else text
-    if not isinstance(value, str | int | float) or not text.isprintable():
-        if setting == "root_certificate":
-            return value
-        raise InvalidStorageOption(
-            f"storage option {option!r} must be printable text", option=option, path=""
+        text = f"{round(float(text) * 1000)}ms" if _NUMBER.fullmatch(text) else text
+        wrong = (
+            None if _DURATION.fullmatch(text) else "must be seconds, or a number with ms, s, m or h"
         )
+    elif setting == "root_certificate":
+        if isinstance(value, bytes | str):
+            return value
+        wrong = "must be the bytes of certificates"
+    elif not isinstance(value, str | int | float) or not text.isprintable():
+        wrong = "must be printable text"
+    elif setting in _CHOICES and text not in _CHOICES[setting]:
+        wrong = f"must be {' or '.join(map(repr, _CHOICES[setting]))}"
+    elif setting in _FAULTS:
+        wrong = _FAULTS[setting](text)
+    if wrong is not None:
+        raise InvalidStorageOption(f"storage option {option!r} {wrong}", option=option, path="")
     return text
 
 

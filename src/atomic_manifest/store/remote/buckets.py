@@ -5,20 +5,20 @@ large and sending it again changes nothing.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import InvalidStorageOption
-from atomic_manifest.store.failures import Service
+from atomic_manifest.store.failures import Failure, Service
 from atomic_manifest.store.options.values import RemoteOptions
 from atomic_manifest.store.remote.driver import Backend, RemoteDriver
+from atomic_manifest.store.remote.sdk import tried
 from atomic_manifest.store.remote.terms import Dialect
 
 if TYPE_CHECKING:
@@ -91,22 +91,43 @@ def _open(
     prefix: str,
 ) -> RemoteDriver:
     def backend(timeouts: Mapping[str, str], retry: Mapping[str, Any]) -> Backend:
-        return make(
-            config=dict(options.config),
-            client_options={**timeouts, **options.client},
-            retry_config=retry,
-            credential_provider=options.credentials,
-        )
+        return _made(make, options, timeouts, retry)
 
-    requests = None
-    with suppress(BaseError, ValueError, TypeError):
-        requests = backend(_REQUEST, _ONCE)
-    if requests is not None:
+    requests = tried(partial(backend, _REQUEST, _ONCE))
+    if not isinstance(requests, Failure):
         uploads = partial(backend, _PART, _AGAIN)
         return RemoteDriver(dialect, requests, uploads, second, url=url, prefix=prefix)
-    # Not chained to the SDK's error, whose text can quote a value.
+    # Without the SDK's text, which can quote a value.
+    wrong = ", ".join(sorted(_refused(make, options)))
     raise InvalidStorageOption(
-        f"{url}: the storage options do not make a valid configuration of {dialect.service.value}",
-        option=", ".join(sorted({*options.config, *options.client})),
+        f"{url}: {dialect.service.value} cannot be opened with the value of {wrong}",
+        option=wrong,
         path="",
     )
+
+
+def _made(
+    make: Callable[..., Backend],
+    options: RemoteOptions,
+    timeouts: Mapping[str, str],
+    retry: Mapping[str, Any],
+) -> Backend:
+    return make(
+        config=dict(options.config),
+        client_options={**timeouts, **options.client},
+        retry_config=retry,
+        credential_provider=options.credentials,
+    )
+
+
+def _refused(make: Callable[..., Backend], options: RemoteOptions) -> set[str]:
+    """The settings without one of which the SDK opens; all, if there is no such one."""
+
+    def opens_without(name: str) -> bool:
+        config = {known: value for known, value in options.config.items() if known != name}
+        client = {known: value for known, value in options.client.items() if known != name}
+        others = replace(options, config=config, client=client)
+        return not isinstance(tried(partial(_made, make, others, _REQUEST, _ONCE)), Failure)
+
+    given = {*options.config, *options.client}
+    return {name for name in given if opens_without(name)} or given

@@ -7,7 +7,7 @@ refuse them. What only obstore understands is refused by name when the second cl
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from aiobotocore.credentials import (
@@ -139,7 +139,9 @@ def _session(options: RemoteOptions) -> AioSession:
         profile = {name: options.config[name] for name in names if name in options.config}
         provider = AioAssumeRoleWithWebIdentityProvider(
             load_config=lambda: {"profiles": {"given": profile}},
-            client_creator=session.create_client,
+            client_creator=partial(
+                session.create_client, endpoint_url=options.config.get("endpoint_url_sts")
+            ),
             profile_name="given",
             disable_env_vars=True,
         )

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from atomic_manifest.errors import UnsupportedByStore
+from atomic_manifest.errors import StoreError, UnsupportedByStore
 from atomic_manifest.forks import lock
 from atomic_manifest.store.conditions import Condition
 from atomic_manifest.store.failures import Service
@@ -113,6 +113,18 @@ class SecondClient:
         with self._lock:
             if self._opened is None or self._opened[0] != os.getpid():
                 self._parents = self._opened  # kept: to clean up, it would wait for a lost thread
-                calls = self._opener()
+                calls = self._calls()
                 self._opened = (os.getpid(), calls, FilesystemBucket(calls, self._prefix))
             return self._opened[1:]
+
+    def _calls(self) -> Calls:
+        try:
+            return self._opener()
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - an SDK may raise anything, and its text be a secret
+            kind = type(error).__name__
+        service = self._dialect.service.value
+        raise UnsupportedByStore(
+            f"{_WORK} on {service} cannot be done with these storage options ({kind})", path=""
+        )
