@@ -250,8 +250,51 @@ def test_a_maximum_in_microseconds_is_exact():
 )
 def test_the_zone_of_a_timestamp_is_heeded(text):
     known = facts("timestamp", text, text)
-    assert verdict(x(">", utc(2026, 1, 1, 12, 0, 1)), known) == "none"
-    assert verdict(x("<", utc(2026, 1, 1, 12)), known) == "none"
+    assert verdict(x(">", utc(2026, 1, 1, 12, 1, 1)), known) == "none"
+    assert verdict(x("<", utc(2026, 1, 1, 11, 59)), known) == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        # Amsterdam was +00:19:32 until 1937, Dublin -00:25:21 until 1916, Monrovia -00:44:30 until 1972.
+        ("1900-01-01T00:00:00.000+00:19", utc(1899, 12, 31, 23, 40, 28)),
+        ("1900-01-01T00:00:00.000-00:25", utc(1900, 1, 1, 0, 25, 21)),
+        ("1971-12-31T00:00:00.000-00:44", utc(1971, 12, 31, 0, 44, 30)),
+        ("2026-01-01T00:00:00.000+00:19", utc(2025, 12, 31, 23, 40, 28)),
+    ],
+)
+def test_an_offset_that_was_cut_to_minutes_may_be_a_minute_more(text, when):
+    known = facts("timestamp", text, text)
+    assert verdict(x("=", when), known) == "some"
+    assert verdict(x("!=", when), known) == "some"
+    assert verdict(x(">=", when), known) == "some"
+    assert verdict(x("<=", when), known) == "some"
+    assert not must_match(x("!=", when), known)
+
+
+def test_a_time_in_utc_is_exact_but_for_its_milliseconds():
+    text = "2026-01-01T00:00:00.001Z"
+    known = facts("timestamp", text, text)
+    assert verdict(x("<", utc(2026, 1, 1, 0, 0, 0, 1000)), known) == "none"
+    assert verdict(x(">", utc(2026, 1, 1, 0, 0, 0, 1999)), known) == "none"
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00.000+00:19", "9999-12-31T23:59:59.999-08:00"])
+def test_times_that_python_has_none_for_bound_nothing(text):
+    known = facts("timestamp", text, text)
+    assert verdict(x("=", utc(1, 1, 1)), known) == "some"
+    assert verdict(x("=", utc(2026, 1, 1)), known) == "some"
+
+
+def test_dates_of_the_julian_calendar_are_near():
+    known = facts("date", "1500-01-10", "1500-01-10")
+    assert verdict(x("=", dt.date(1500, 1, 1)), known) == "some"
+    assert verdict(x("=", dt.date(1500, 1, 20)), known) == "some"
+    assert verdict(x("=", dt.date(1500, 2, 1)), known) == "none"
+    known = facts("date", "0001-01-01", "9999-12-31")
+    assert verdict(x("<", dt.date(1, 1, 1)), known) == "some"
+    assert verdict(x("=", dt.date(9999, 12, 31)), known) == "some"
 
 
 @pytest.mark.parametrize("text", ["2026-01-01T12:00:00", "2026-01-01", "+12026-01-01T00:00:00Z", 5])

@@ -10,7 +10,8 @@ What other writers' statistics ask for:
   every writer's is large enough (Spark before 4.0: U+FFFD, and half a surrogate pair before it), so a
   maximum as long as a cut one stands for everything that begins with all but its last character.
 * Timestamps are cut to milliseconds: a maximum of whole milliseconds gets 999 µs more, and before 1970
-  a minimum gets as much less, for there writers may round towards zero.
+  a minimum gets as much less, for there writers may round towards zero. Their offset is cut to minutes,
+  and old dates and times may be by another calendar than the rows: see `log.stats.times`.
 * Decimals of more than 15 digits may have gone through a 64-bit float, and are widened by more than it
   loses, then narrowed to the column's scale. delta-rs caps them at the bounds of a 64-bit integer; a
   bound with such a value is none.
@@ -27,6 +28,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, DecimalException
 from functools import cache
 from typing import Any
+
+from atomic_manifest.log.stats import times
 
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - counted from with and without zone
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -254,7 +257,8 @@ def _wall_clock(value: Any) -> int:
 def _low_time(read: Callable[[Any], int]) -> Callable[[Any], int]:
     def low(value: Any) -> int:
         time = read(value)
-        return time - CUT_MICROSECONDS if time < 0 and time % 1000 == 0 else time
+        cut = CUT_MICROSECONDS if time < 0 and time % 1000 == 0 else 0
+        return time - cut - _slack(value, time)
 
     return low
 
@@ -262,9 +266,26 @@ def _low_time(read: Callable[[Any], int]) -> Callable[[Any], int]:
 def _high_time(read: Callable[[Any], int]) -> Callable[[Any], tuple[int, bool]]:
     def high(value: Any) -> tuple[int, bool]:
         time = read(value)
-        return (time + CUT_MICROSECONDS if time % 1000 == 0 else time), False
+        cut = CUT_MICROSECONDS if time % 1000 == 0 else 0
+        return time + cut + _slack(value, time), False
 
     return high
+
+
+def _slack(value: Any, time: int) -> int:
+    old = times.TIMES_DIFFER_MICROSECONDS if time < times.TIMES_AGREE_SINCE else 0
+    offset = isinstance(value, str) and times.has_offset(value)
+    return old + (times.OFFSET_MICROSECONDS if offset else 0)
+
+
+def _old_date(sign: int) -> Callable[[Any], dt.date]:
+    """Reads a date that is a bound."""
+
+    def read(value: Any) -> dt.date:
+        date = dt.date.fromisoformat(value)
+        return date + sign * times.DATES_DIFFER if date < times.DATES_AGREE_SINCE else date
+
+    return read
 
 
 @cache
@@ -304,8 +325,8 @@ _KINDS = {
     "date": _Kind(
         _exactly(dt.date),
         dt.date.fromisoformat,
-        dt.date.fromisoformat,
-        _closed(dt.date.fromisoformat),
+        _old_date(-1),
+        _closed(_old_date(1)),
     ),
     "timestamp": _Kind(_zoned, _instant, _low_time(_zoned), _high_time(_zoned)),
     "timestamp_ntz": _Kind(

@@ -10,6 +10,7 @@ means that there is none.
 Error semantics: facts never raise, be they ever so corrupt.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -26,13 +27,16 @@ from atomic_manifest.log.pruning.bounds import (
 )
 from atomic_manifest.log.pruning.column_bounds import BAD_VALUE, COMPARED_AS, ColumnBounds
 from atomic_manifest.log.pruning.row_group import LeafStatistics
+from atomic_manifest.log.stats import times
 
 _Array: TypeAlias = Any  # pa.Array or pa.ChunkedArray; pyarrow ships no types
 
+_EPOCH = dt.date(1970, 1, 1)
 _LAST = chr(0x10FFFF)
 _FLOAT_ERROR = pa.scalar(Decimal("5e-16"), pa.decimal256(17, 16))  # more than 2**-51
 _CAP = (Decimal(2**63 - 1), Decimal(9223372036854776000))
 _FARTHEST = 2**62  # microseconds: beyond, there is no room for what is added
+_FARTHEST_DAYS = 2**31 - 1
 _DAY = 24 * 60 * 60 * 1_000_000
 _CUT_BEGINS = CUT_BYTES // 2  # bytes that a cut text keeps for certain, without its last characters
 
@@ -80,7 +84,9 @@ def of_statistics(stats: pa.StructArray, path: Sequence[str], type_name: str) ->
     if type_name == "string":
         low, high, prefix = _texts(low, high)
     elif type_name.startswith("timestamp"):
-        low, high = _times(low, high)
+        low, high = _times(low, high, zoned=type_name == "timestamp")
+    elif type_name == "date":
+        low, high = _dates(low, high)
     elif type_name.startswith("decimal"):
         low, high = _decimals(low), _decimals(high)
         low, high = _widened(low, "up"), _widened(high, "down")
@@ -129,15 +135,18 @@ def _of_many(low: pa.Array, high: pa.Array, type_name: str) -> tuple[Any, Any, p
         begins = pc.utf8_slice_codeunits(high, start=0, stop=_CUT_BEGINS // 4)
         return low, pc.if_else(long, None, high), pc.if_else(long, begins, None)
     if type_name.startswith("timestamp"):
-        return *_sound(_moved(low, -CUT_MICROSECONDS), _moved(high, CUT_MICROSECONDS)), None
+        low, high = _far_times(low, high, zoned=type_name == "timestamp")
+        return *_sound(pc.subtract(low, CUT_MICROSECONDS), pc.add(high, CUT_MICROSECONDS)), None
+    if type_name == "date":
+        return *_dates(low, high), None
     if type_name.startswith("decimal"):
         low, high = (_uncapped(_decimals(each)) for each in (low, high))
         return _widened(low, "up"), _widened(high, "down"), None
     return _plain(low, type_name), _plain(high, type_name), None
 
 
-def _moved(times: pa.Array, microseconds: int) -> pa.Array:
-    return pc.add(_microseconds(times), microseconds)
+def _moved(values: pa.Array, microseconds: int) -> pa.Array:
+    return pc.add(_microseconds(values), microseconds)
 
 
 def _uncapped(values: pa.Array) -> pa.Array:
@@ -232,15 +241,37 @@ def _texts(low: pa.Array, high: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array 
     return low, pc.if_else(cut, None, high), prefix
 
 
-def _times(low: pa.Array, high: pa.Array) -> tuple[pa.Array, pa.Array]:
-    low, high = _microseconds(low), _microseconds(high)
+def _times(low: pa.Array, high: pa.Array, *, zoned: bool) -> tuple[pa.Array, pa.Array]:
+    low, high = _far_times(low, high, zoned=zoned)
     early = pc.and_(_whole(low), pc.less(low, 0))
     low = pc.if_else(early, pc.subtract(low, CUT_MICROSECONDS), low)
     return _sound(low, pc.if_else(_whole(high), pc.add(high, CUT_MICROSECONDS), high))
 
 
-def _microseconds(times: pa.Array) -> pa.Array:
-    return times.cast(pa.timestamp("us", times.type.tz)).cast(pa.int64())
+def _far_times(low: pa.Array, high: pa.Array, *, zoned: bool) -> tuple[pa.Array, pa.Array]:
+    """Bounds in microseconds, moved by what times of before may be wrong by: see `log.stats.times`."""
+    low, high = _microseconds(low), _microseconds(high)
+    rules = [(times.TIMES_AGREE_SINCE, times.TIMES_DIFFER_MICROSECONDS)]
+    if zoned:
+        rules.append((times.OFFSETS_WHOLE_SINCE, times.OFFSET_MICROSECONDS))
+    for since, by in rules:
+        low = pc.if_else(pc.less(low, since), pc.subtract(low, by), low)
+        high = pc.if_else(pc.less(high, since), pc.add(high, by), high)
+    return low, high
+
+
+def _dates(low: pa.Array, high: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """As `_far_times`, for dates."""
+    since, by = (times.DATES_AGREE_SINCE - _EPOCH).days, times.DATES_DIFFER.days
+    low, high = (each.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()) for each in (low, high))
+    low = pc.if_else(pc.less(low, since), pc.subtract(low, by), low)
+    high = pc.if_else(pc.less(high, since), pc.add(high, by), high)
+    low = pc.if_else(pc.less(low, -_FARTHEST_DAYS), None, low)
+    return low.cast(pa.int32()).cast(pa.date32()), high.cast(pa.int32()).cast(pa.date32())
+
+
+def _microseconds(values: pa.Array) -> pa.Array:
+    return values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64())
 
 
 def _sound(low: pa.Array, high: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -249,9 +280,9 @@ def _sound(low: pa.Array, high: pa.Array) -> tuple[pa.Array, pa.Array]:
     return pc.if_else(near[0], low, None), pc.if_else(near[1], high, None)
 
 
-def _whole(times: pa.Array) -> pa.Array:
+def _whole(values: pa.Array) -> pa.Array:
     """Which microseconds are whole milliseconds."""
-    return pc.equal(pc.multiply(pc.divide(times, 1000), 1000), times)
+    return pc.equal(pc.multiply(pc.divide(values, 1000), 1000), values)
 
 
 def _decimals(values: pa.Array) -> pa.Array:

@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from atomic_manifest.log.stats.moments import from_texts
+
 _Path: TypeAlias = tuple[str, ...]
 
 _PIECE = re.compile(
@@ -64,7 +66,7 @@ def from_lines(texts: pa.Array, type_: pa.StructType) -> pa.StructArray | None:
     types = dict(_types(type_, ()))
     try:
         columns = {
-            leaf.path: _read(_value(column, leaf), types.get(leaf.path))
+            leaf.path: _read(_value(column, leaf), types.get(leaf.path), leaf.path[0])
             for leaf, column in zip(leaves, _pieces(texts, len(leaves)), strict=True)
         }
         return _struct(columns, type_, (), len(texts))
@@ -144,7 +146,7 @@ def _check(holds: pa.Array) -> None:
         raise _Doubt
 
 
-def _read(texts: pa.Array, type_: pa.DataType | None) -> pa.Array:
+def _read(texts: pa.Array, type_: pa.DataType | None, kind: str) -> pa.Array:
     """Values of a type; of what is no column of ours it is only checked that it is JSON."""
     if type_ is None:
         _check(pc.match_substring_regex(texts, _SCALAR))
@@ -152,20 +154,20 @@ def _read(texts: pa.Array, type_: pa.DataType | None) -> pa.Array:
     absent = pc.equal(texts, "null")
     if absent.true_count:
         texts = pc.if_else(absent, pa.scalar(None, pa.string()), texts).drop_null()
-    values = _plain(texts, type_)
+    values = _plain(texts, type_, kind)
     if not absent.true_count:
         return values
     places = pc.subtract(pc.cumulative_sum(pc.invert(absent).cast(pa.int64())), 1)
     return values.take(pc.if_else(absent, pa.scalar(None, pa.int64()), places))
 
 
-def _plain(texts: pa.Array, type_: pa.DataType) -> pa.Array:
+def _plain(texts: pa.Array, type_: pa.DataType, kind: str) -> pa.Array:
     if pa.types.is_string(type_) or pa.types.is_temporal(type_):
         _check(pc.and_(pc.starts_with(texts, '"'), pc.ends_with(texts, '"')))
         inner = _trimmed(texts, '"', 2)
         if pa.types.is_string(type_):  # in no date or time is any of these
             _check(pc.invert(pc.match_substring_regex(inner, _NOT_IN_TEXT)))
-        return inner.cast(type_)
+        return inner.cast(type_) if pa.types.is_string(type_) else from_texts(inner, type_, kind)
     if pa.types.is_integer(type_):  # Arrow takes 007 and 0x7, too
         alone = pc.or_(pc.equal(texts, "0"), pc.invert(pc.starts_with(texts, "0")))
         _check(pc.and_(alone, pc.invert(pc.starts_with(texts, "-0"))))

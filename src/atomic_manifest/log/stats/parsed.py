@@ -5,7 +5,8 @@ Tables say which of the two their checkpoints hold (`delta.checkpoint.writeStats
 
 Rules: the columns are those that statistics cover, under their physical names. Bounds are of integers,
 floats, decimals, strings, dates and timestamps. What the text says of a column is kept exactly or, where
-the column's type cannot hold it, left out; a decimal with too many digits is widened. Text that is no
+the column's type cannot hold it, left out; a decimal with too many digits is widened, and so is a time
+whose offset may have been cut (`times`). Text that is no
 JSON object has no statistics.
 
 Error semantics: none of its own.
@@ -15,7 +16,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, DecimalException
 from typing import Any
 
@@ -25,6 +26,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from atomic_manifest.log.stats.lines import from_lines
+from atomic_manifest.log.stats.moments import from_texts
+from atomic_manifest.log.stats.times import OFFSET_MICROSECONDS, has_offset
 
 _ENCODE = msgspec.json.Encoder(decimal_format="number")
 _DECODE = msgspec.json.Decoder(float_hook=Decimal)
@@ -122,7 +125,9 @@ def _fast(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:
     )
     if table.num_rows != count:
         raise pa.ArrowInvalid("a text is more or less than one line")
-    columns = [_typed(table[field.name].combine_chunks(), field.type) for field in type_]
+    columns = [
+        _typed(table[field.name].combine_chunks(), field.type, field.name) for field in type_
+    ]
     return pa.StructArray.from_arrays(columns, fields=list(type_), mask=texts.is_null())
 
 
@@ -133,13 +138,13 @@ def _as_read(type_: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_temporal(type_) else type_
 
 
-def _typed(values: pa.Array, type_: pa.DataType) -> pa.Array:
+def _typed(values: pa.Array, type_: pa.DataType, kind: str) -> pa.Array:
     if pa.types.is_struct(type_):
-        columns = [_typed(pc.struct_field(values, field.name), field.type) for field in type_]
+        columns = [_typed(pc.struct_field(values, field.name), field.type, kind) for field in type_]
         return pa.StructArray.from_arrays(columns, fields=list(type_), mask=values.is_null())
     if pa.types.is_floating(type_):
         return pc.if_else(pc.is_finite(values), values, None)
-    return values.cast(type_)
+    return from_texts(values, type_, kind) if pa.types.is_temporal(type_) else values.cast(type_)
 
 
 def _slow(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:
@@ -173,6 +178,8 @@ def _value(value: Any, type_: pa.DataType, *, upper: bool) -> Any:
     try:
         if pa.types.is_decimal(type_):
             value = _decimal(value, type_, ROUND_CEILING if upper else ROUND_FLOOR)
+        elif pa.types.is_timestamp(type_):
+            value = _time(value, type_, upper=upper)
         else:
             value = next(read for matches, read in _READERS if matches(type_))(value, type_)
         return pa.scalar(value, type_).as_py()  # out of the type's range is as good as none
@@ -206,7 +213,7 @@ def _float(value: Any, type_: pa.DataType) -> float:
     return number
 
 
-def _time(value: Any, type_: pa.DataType) -> datetime:
+def _time(value: Any, type_: pa.DataType, *, upper: bool) -> datetime:
     text = str(_exact(value, str))
     if len(text.rstrip("Z").partition("+")[0]) > _MICROSECONDS:
         raise ValueError
@@ -217,7 +224,11 @@ def _time(value: Any, type_: pa.DataType) -> datetime:
         return moment.replace(tzinfo=None)
     if moment.tzinfo is None:
         raise ValueError
-    return moment.astimezone(UTC)
+    moment = moment.astimezone(UTC)
+    if not has_offset(text):
+        return moment
+    slack = timedelta(microseconds=OFFSET_MICROSECONDS)
+    return moment + slack if upper else moment - slack
 
 
 _READERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any, pa.DataType], Any]], ...] = (
@@ -226,5 +237,4 @@ _READERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any, pa.DataType]
     (pa.types.is_boolean, lambda value, _: _exact(value, bool)),
     (pa.types.is_string, lambda value, _: _exact(value, str)),
     (pa.types.is_date, lambda value, _: date.fromisoformat(_exact(value, str))),
-    (pa.types.is_timestamp, _time),
 )
