@@ -13,7 +13,8 @@ a part of the log's retention.
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import NoReturn, Self
 
 from atomic_manifest.commit.committer import Committer, Settled
 from atomic_manifest.commit.group import GroupCommitter
@@ -25,7 +26,7 @@ from atomic_manifest.errors import CommitConflict, NotFound
 from atomic_manifest.forks import lock
 from atomic_manifest.log.actions import Add
 from atomic_manifest.log.folder.entries import read_entry
-from atomic_manifest.log.maintenance.upkeep import is_due, maintain
+from atomic_manifest.log.maintenance.upkeep import maintain
 from atomic_manifest.log.metadata.features import check_writable
 from atomic_manifest.log.metadata.retention import log_retention_ms
 from atomic_manifest.log.state.snapshot import Snapshot, load, refresh
@@ -36,6 +37,34 @@ from atomic_manifest.store.safety.tables import check_safe, for_tables
 _log = logging.getLogger("atomic_manifest")
 
 _FRESH_SECONDS_AT_MOST = 3600.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Instant:
+    """A moment by both clocks: one that never goes back, and one that goes on while a machine sleeps.
+
+    Attributes:
+        monotonic: Seconds, by `Env.monotonic`.
+        wall: Seconds since the Unix epoch, by `Env.now`.
+    """
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def now(cls, env: Env) -> Self:
+        """This moment."""
+        return cls(env.monotonic(), env.now())
+
+    def is_older(self, seconds: float, env: Env) -> bool:
+        """Whether more than so many seconds may have passed: by either clock, or if the wall clock went
+        back, which then tells nothing.
+        """
+        passed = env.now() - self.wall
+        return passed < 0 or max(passed, env.monotonic() - self.monotonic) > seconds
+
+
+_LONG_AGO = Instant(float("-inf"), float("-inf"))
 
 
 class Handle:
@@ -65,7 +94,7 @@ class Handle:
         self._lock = lock()
         self._group = GroupCommitter(self._committer, lambda: self._snapshot, self._committed)
         self._snapshot = snapshot
-        self._asked_at = env.now() if is_latest else float("-inf")
+        self._asked_at = Instant.now(env) if is_latest else _LONG_AGO
         self._maintained = -1
 
     def __reduce__(self) -> NoReturn:
@@ -81,7 +110,7 @@ class Handle:
 
     def refresh(self) -> Snapshot:
         """Read what was committed since, and move there."""
-        asked_at = self.env.now()
+        asked_at = Instant.now(self.env)
         current = load(self.store) if self._is_old() else refresh(self.store, self._snapshot)
         self._move_to(current, asked_at)
         return self._snapshot
@@ -119,7 +148,7 @@ class Handle:
         return result
 
     def commit_pinned(
-        self, plan: Plan, snapshot: Snapshot, staged: Staged, begun_at: float
+        self, plan: Plan, snapshot: Snapshot, staged: Staged, begun_at: Instant
     ) -> CommitResult:
         """Commit what depends on `snapshot` and no later one, and move the handle there.
 
@@ -127,7 +156,7 @@ class Handle:
             plan: What to commit.
             snapshot: What it was made from.
             staged: Its files; they are the caller's to discard.
-            begun_at: When `snapshot` was given out by `writable`, by the clock of `env`.
+            begun_at: When `snapshot` was given out by `writable`.
 
         Raises:
             AtomicManifestError: As `version_or_raise`.
@@ -150,12 +179,12 @@ class Handle:
         if isinstance(settled.outcome, AlreadyCommitted):
             return result_of(staged, version, settled.attempts, repeated=True)
         if settled.created:
-            self._maintain_if_due(settled.snapshot)
+            self._maintain(settled.snapshot)
         return result_of(staged, version, settled.attempts, combined=settled.combined)
 
-    def _check_follows(self, snapshot: Snapshot, commit_id: str, begun_at: float) -> None:
+    def _check_follows(self, snapshot: Snapshot, commit_id: str, begun_at: Instant) -> None:
         """Refuse an old snapshot if the log no longer holds what came after it (see the module)."""
-        if self.env.now() - begun_at <= self._fresh_seconds():
+        if not begun_at.is_older(self._fresh_seconds(), self.env):
             return
         if self.refresh().version == snapshot.version:
             return
@@ -173,25 +202,25 @@ class Handle:
     def _committed(self, snapshot: Snapshot) -> None:
         # A commit that got nowhere proves nothing of how young the snapshot is.
         if snapshot.version > self._snapshot.version:
-            self._move_to(snapshot, self.env.now())
+            self._move_to(snapshot, Instant.now(self.env))
 
     def _is_old(self) -> bool:
-        return self.env.now() - self._asked_at > self._fresh_seconds()
+        return self._asked_at.is_older(self._fresh_seconds(), self.env)
 
     def _fresh_seconds(self) -> float:
         retention_ms = log_retention_ms(self._snapshot.configuration)
         return min(_FRESH_SECONDS_AT_MOST, retention_ms / 2000)
 
-    def _move_to(self, snapshot: Snapshot, asked_at: float) -> None:
+    def _move_to(self, snapshot: Snapshot, asked_at: Instant) -> None:
         with self._lock:
             if snapshot.version >= self._snapshot.version:
                 self._snapshot = snapshot
                 self._asked_at = max(self._asked_at, asked_at)
 
-    def _maintain_if_due(self, snapshot: Snapshot) -> None:
+    def _maintain(self, snapshot: Snapshot) -> None:
         """Maintenance after the commit, which stands whatever comes of this."""
         with self._lock:
-            if snapshot.version <= self._maintained or not is_due(snapshot):
+            if snapshot.version <= self._maintained:
                 return
             self._maintained = snapshot.version
         maintain(self.store, snapshot)

@@ -29,7 +29,7 @@ from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.data.read.stream import stream
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import CommitOutcomeUnknown, DataError, TransactionEnded
-from atomic_manifest.handle import Handle, recorded
+from atomic_manifest.handle import Handle, Instant, recorded
 from atomic_manifest.log.pruning.predicate import Predicate
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.append import Append
@@ -79,7 +79,7 @@ class Transaction:
         self._inputs = inputs or Inputs()
         self._state = "has not begun: use it in a `with` statement"
         self._work: Workspace | None = None
-        self._begun_at = 0.0
+        self._begun_at = Instant(0.0, 0.0)
         self._operations: list[str] = []
         self._parameters: dict[str, str] = {}
 
@@ -275,8 +275,8 @@ class Transaction:
     def __enter__(self) -> Self:
         if self._work is not None or not self._state.startswith("has not begun"):
             raise self._ended()
-        self._begun_at = self._handle.env.now()
-        unix_ms = int(self._begun_at * 1000)
+        self._begun_at = Instant.now(self._handle.env)
+        unix_ms = int(self._begun_at.wall * 1000)
         snapshot = self._handle.writable()
         recorded(
             snapshot, self._txn
@@ -313,7 +313,7 @@ class Transaction:
             return done
         staged = Staged(
             commit_id=self._commit_id,
-            unix_ms=int(self._begun_at * 1000),
+            unix_ms=int(self._begun_at.wall * 1000),
             adds=work.adds,
             rows=work.rows_added,
             txn=self._txn,

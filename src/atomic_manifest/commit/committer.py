@@ -109,11 +109,11 @@ class Committer:
             after = after.advance(report.winners)
             if report.final is not None:
                 after = after.advance([report.final])
-        except AtomicManifestError as error:
+        except Exception as error:
             if not isinstance(report.outcome, Committed | Unknown):
                 raise
             # It is in the log, or may be, whatever is wrong with the way there: no error may say otherwise.
-            _log.warning("the handle on %s stays behind its own commit: %s", self._store.url, error)
+            _log.warning("the handle on %s stays behind its own commit: %r", self._store.url, error)
         return Settled(report.outcome, after, report.attempts, report.combined, report.created)
 
     def create(self, intent: Intent, adds: Sequence[Add]) -> Report:

@@ -10,7 +10,7 @@ from atomic_manifest.commit.intent import NO_TABLE, Intent
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.actions import Metadata
 from atomic_manifest.log.metadata.features import required_protocol
-from atomic_manifest.log.metadata.retention import deleted_file_retention_ms, log_retention_ms
+from atomic_manifest.log.metadata.retention import check as check_retention
 from atomic_manifest.log.metadata.schema import check_partition_columns, to_arrow, to_delta
 from atomic_manifest.ops.staged import Staged
 
@@ -42,8 +42,7 @@ class TableSpec:
                 writer reads has a value that it cannot have.
         """
         _check_texts(self)
-        deleted_file_retention_ms(self.configuration)
-        log_retention_ms(self.configuration)
+        check_retention(self.configuration)
         schema_string = to_delta(self.schema)
         check_partition_columns(to_arrow(schema_string), self.partition_by)
         return Metadata(

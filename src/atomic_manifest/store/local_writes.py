@@ -89,8 +89,11 @@ def sealed(opened: FileIO, when: Condition | None, env: Env, syncs: Syncs) -> os
 
     On a condition at once: others may rely on what they find under a name that is created but once.
     """
-    now = int(env.now() * 1e9)
-    os.utime(opened.fileno() if os.utime in os.supports_fd else opened.name, ns=(now, now))
+    # The time is the file system's own, which all its users share. It passes in steps of milliseconds, in
+    # which a file may be replaced by another one of its number and size: what is added tells them apart.
+    place = opened.fileno() if os.utime in os.supports_fd else opened.name
+    moment = os.fstat(opened.fileno()).st_mtime_ns + int(env.random() * 1e6)
+    os.utime(place, ns=(moment, moment))
     if when is None:
         syncs.data(opened.fileno())
     else:

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import os
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from atomic_manifest.errors import DataError, UnsupportedTableFeature, VersionNotFound
-from atomic_manifest.log.actions import Protocol
+from atomic_manifest.errors import UnsupportedTableFeature, VersionNotFound
+from atomic_manifest.log.actions import Protocol, Remove
 from atomic_manifest.log.checkpoint.reader import Checkpoint
 from atomic_manifest.log.checkpoint.reader import sidecar_path as path_of
 from atomic_manifest.log.entry import entry_path
@@ -22,6 +23,7 @@ from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.open import open_store
+from atomic_manifest.store.passing import PassingDriver
 from atomic_manifest.testing import FakeEnv
 from tests.log import layouts
 from tests.log.corruption import content
@@ -148,10 +150,50 @@ def test_a_log_that_is_protected_is_refused_and_kept(feature):
     assert [meta.path for meta in store.list("_delta_log")] == paths
 
 
-def test_a_retention_that_is_no_duration_is_refused():
-    store = daily(2, checkpoints=(1,), **{"delta.logRetentionDuration": "interval 1 month"})
-    with pytest.raises(DataError, match=r"delta\.logRetentionDuration"):
-        cleanup_metadata(store, load(store))
+def test_a_retention_that_is_no_duration_keeps_everything():
+    store = daily(40, checkpoints=(1, 30), **{"delta.logRetentionDuration": "interval 1 month"})
+    store.env.sleep(400 * DAY)
+    assert cleaned(store) == []
+
+
+def test_a_clock_that_is_ahead_removes_nothing_that_the_store_has_not_had_for_long_enough():
+    theirs = daily(20, checkpoints=(5, 12))
+    mine = ObjectStore(theirs.driver, env=FakeEnv(start=theirs.env.now() + 400 * DAY))
+    assert cleanup_metadata(mine, load(mine)) == []
+    theirs.env.sleep(40 * DAY)
+    assert cleanup_metadata(mine, load(mine))
+    assert content(theirs, 12) == content(daily(20), 12)
+
+
+def test_a_clock_that_is_ahead_drops_no_tombstone_from_a_checkpoint():
+    theirs = daily(2)
+    first = load(theirs).files()["path"][0].as_py()
+    removed = Remove(path=first, deletion_timestamp=int(theirs.env.now() * 1000))
+    layouts.write_entry(theirs, 2, [removed])
+    mine = ObjectStore(theirs.driver, env=FakeEnv(start=theirs.env.now() + 400 * DAY))
+    checkpoint(mine, load(mine))
+    assert Checkpoint(theirs, list_log(theirs).checkpoints[-1]).removes()["path"].to_pylist() == [
+        first
+    ]
+
+
+class Timeless(PassingDriver):
+    """A service that does not tell when its objects were written."""
+
+    def list(self, prefix="", *, start_after=None):
+        return (
+            replace(m, last_modified=None) for m in self.inner.list(prefix, start_after=start_after)
+        )
+
+    def head(self, path, *, if_none_match=None):
+        return replace(self.inner.head(path, if_none_match=if_none_match), last_modified=None)
+
+
+def test_nothing_expires_where_the_store_tells_no_times():
+    store = daily(40, checkpoints=(1, 30))
+    store.env.sleep(400 * DAY)
+    timeless = ObjectStore(Timeless(store.driver), env=store.env)
+    assert cleanup_metadata(timeless, load(timeless)) == []
 
 
 def sidecars(store):

@@ -1,10 +1,10 @@
 """Writing checkpoints: classic ones, or V2 ones with sidecars where the table asks for them.
 
 Invariants: a checkpoint loses nothing of the state: every field of the adds, tombstones until they
-expire, transactions with their times, domains. It appears whole or not at all, under a name that nobody
-else writes (V2) or if absent (classic). A classic one that is there is left alone if it can be read, and
-replaced if it cannot. `_last_checkpoint` only ever moves forward. What the last checkpoint holds is
-streamed into the new one (`checkpoint.file_rows`).
+expire by the store's clock, transactions with their times, domains. It appears whole or not at all, under
+a name that nobody else writes (V2) or if absent (classic). A classic one that is there is left alone if
+it can be read, and replaced if it cannot. `_last_checkpoint` only ever moves forward. What the last
+checkpoint holds is streamed into the new one (`checkpoint.file_rows`).
 
 Error semantics: a lost race is no error. A table that needs more of its writers than we know is
 refused (`UnsupportedTableFeature`), for its checkpoint might have to hold what we would drop.
@@ -29,6 +29,7 @@ from atomic_manifest.log.entry import LOG_FOLDER
 from atomic_manifest.log.folder.hint import Hint, move_hint
 from atomic_manifest.log.folder.segment import CheckpointFiles
 from atomic_manifest.log.maintenance.checkpoint_v2 import write_v2
+from atomic_manifest.log.maintenance.store_clock import store_clock_ms
 from atomic_manifest.log.metadata.features import check_writable
 from atomic_manifest.log.metadata.retention import deleted_file_retention_ms
 from atomic_manifest.log.state.replay import Replay
@@ -101,7 +102,7 @@ def _rows(
         actions=replay.newest_actions(),
         columns=AddColumns(text, statistics, partitions),
         partitions=by,
-        oldest=int(store.env.now() * 1000) - deleted_file_retention_ms(configuration),
+        oldest=(store_clock_ms(store) or 0) - deleted_file_retention_ms(configuration),
     )
 
 

@@ -1,10 +1,11 @@
 """Removing from the log what no reachable version needs (protocol, "Metadata Cleanup").
 
-Rules: versions stay reachable for `delta.logRetentionDuration` (30 days), counted to the midnight before
-in UTC. The newest checkpoint up to which every version has expired is kept, with its entry and all that
-follows; what lies before goes. It is read first, all of it: only a checkpoint that can be read replaces
-what is removed. Sidecars go when no checkpoint that is left names them and they are older than a day,
-so that a checkpoint in the making keeps its own.
+Rules: versions stay reachable for `delta.logRetentionDuration` (30 days), counted by the store's clock to
+the midnight before in UTC; a file whose age the store does not tell has not expired. The newest
+checkpoint up to which every version has expired is kept, with its entry and all that follows; what lies
+before goes. It is read first, all of it: only a checkpoint that can be read replaces what is removed.
+Sidecars go when no checkpoint that is left names them and they are older than a day, so that a checkpoint
+in the making keeps its own.
 
 Error semantics: a table whose log is not ours to shorten is refused (`UnsupportedTableFeature`); nothing
 was removed. Removing goes from the oldest on, so whatever stops it, what is left is a log.
@@ -26,6 +27,7 @@ from atomic_manifest.log.folder.segment import (
     parse_listing,
     version_of,
 )
+from atomic_manifest.log.maintenance.store_clock import store_clock_ms
 from atomic_manifest.log.metadata.features import check_writable
 from atomic_manifest.log.metadata.retention import log_retention_ms
 from atomic_manifest.log.state.snapshot import Snapshot
@@ -50,7 +52,6 @@ def cleanup_metadata(store: ObjectStore, snapshot: Snapshot) -> list[str]:
     Raises:
         UnsupportedTableFeature: The table needs more of its writers than we know, or protects its
             checkpoints.
-        DataError: `delta.logRetentionDuration` is not a duration.
         StoreError: The store failed; a part may have been removed.
     """
     check_writable(snapshot.protocol, snapshot.metadata)
@@ -59,8 +60,11 @@ def cleanup_metadata(store: ObjectStore, snapshot: Snapshot) -> list[str]:
         raise UnsupportedTableFeature(
             f"the log cannot be cleaned: the table has {', '.join(names)}", names=names
         )
-    midnight_ms = _midnight_ms(int(store.env.now() * 1000))
-    cutoff_ms = _midnight_ms(int(store.env.now() * 1000) - log_retention_ms(snapshot.configuration))
+    now_ms = store_clock_ms(store)
+    if now_ms is None:
+        return []
+    midnight_ms = _midnight_ms(now_ms)
+    cutoff_ms = _midnight_ms(now_ms - log_retention_ms(snapshot.configuration))
     expired = list(_expired(store, cutoff_ms))
     kept = _kept_checkpoint(store, parse_listing(expired))
     if kept is None:
@@ -87,6 +91,8 @@ def _expired(store: ObjectStore, cutoff_ms: int) -> Iterator[ObjectMeta]:
         pending.append(meta)
         version = version_of(meta.path)
         if version is not None and meta.path == entry_path(version):
+            if meta.last_modified is None:
+                return
             committed_ms = max(modified_ms(meta), committed_ms + 1)
             if committed_ms > cutoff_ms:
                 return
@@ -125,7 +131,11 @@ def _lies_before(path: str, version: int) -> bool:
 
 def _orphans(store: ObjectStore, written_until_ms: int) -> Iterator[str]:
     """Sidecars that no checkpoint names, but for young ones; none if a checkpoint cannot be read."""
-    old = [meta.path for meta in store.list(SIDECAR_FOLDER) if modified_ms(meta) < written_until_ms]
+    old = [
+        meta.path
+        for meta in store.list(SIDECAR_FOLDER)
+        if meta.last_modified is not None and modified_ms(meta) < written_until_ms
+    ]
     if not old:
         return
     named: set[str] = set()

@@ -11,6 +11,7 @@ from atomic_manifest.log.folder.compaction import compact_log
 from atomic_manifest.log.head import Head
 from atomic_manifest.log.maintenance.checkpoint_writer import write_checkpoint
 from atomic_manifest.log.maintenance.cleanup import cleanup_metadata
+from atomic_manifest.log.metadata.retention import unreadable
 from atomic_manifest.log.state.checksum import encode_checksum, write_checksum
 from atomic_manifest.log.state.snapshot import Snapshot, in_commit_timestamps
 from atomic_manifest.store.object_store import ObjectStore
@@ -20,13 +21,10 @@ _log = logging.getLogger("atomic_manifest")
 _CHECKPOINT_INTERVAL = "delta.checkpointInterval"
 _DEFAULT_CHECKPOINT_INTERVAL = 100
 _CLEANUP = "delta.enableExpiredLogCleanup"
+_DIGITS = 18
+_NEVER = 10**_DIGITS  # no log has so many versions
 COMPACTION_INTERVAL = "atomicManifest.logCompactionInterval"
 """The property that asks for a compacted entry after so many commits, where no checkpoint is due."""
-
-
-def is_due(snapshot: Snapshot) -> bool:
-    """Whether there is something to do for the log at this version."""
-    return checkpoint_due(snapshot) or _compaction_due(snapshot)
 
 
 def checkpoint_due(snapshot: Snapshot) -> bool:
@@ -41,25 +39,35 @@ def _compaction_due(snapshot: Snapshot) -> bool:
 
 
 def _interval(configuration: Mapping[str, str], name: str) -> int:
-    text = configuration.get(name, "")
-    return int(text) if text.isdecimal() else 0
+    """A property that is a number of commits; 0 if it is no such number."""
+    text = configuration.get(name, "").strip().lstrip("0")
+    if not (text.isascii() and text.isdecimal()):
+        return 0
+    return int(text) if len(text) <= _DIGITS else _NEVER
 
 
 def maintain(store: ObjectStore, snapshot: Snapshot) -> None:
-    """Do for the log what a version asks for. Fails never."""
-    what = "checkpoint"
+    """Do for the log what a version asks for, if anything. Never fails."""
+    what = "maintenance"
     try:
         if checkpoint_due(snapshot):
+            _warn_of_retention(store, snapshot)
+            what = "checkpoint"
             checkpoint(store, snapshot)
             what = "clean-up"
             if snapshot.configuration.get(_CLEANUP, "true").lower() == "true":
                 cleanup_metadata(store, snapshot)
-        else:
+        elif _compaction_due(snapshot):
             what = "compacted entry"
             interval = _interval(snapshot.configuration, COMPACTION_INTERVAL)
             compact_log(store, snapshot.version + 1 - interval, snapshot.version)
     except Exception as error:  # noqa: BLE001 - the commit stands, whatever this is
-        _log.warning("no %s of version %d in %s: %s", what, snapshot.version, store.url, error)
+        _log.warning("no %s of version %d in %s: %r", what, snapshot.version, store.url, error)
+
+
+def _warn_of_retention(store: ObjectStore, snapshot: Snapshot) -> None:
+    for wrong in unreadable(snapshot.configuration):
+        _log.warning("%s keeps what would expire: %s", store.url, wrong)
 
 
 def checkpoint(store: ObjectStore, snapshot: Snapshot) -> None:

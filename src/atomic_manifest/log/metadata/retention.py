@@ -1,7 +1,11 @@
-"""Durations as table properties spell them: `interval 1 week`, `7 days`, `interval 1 day 12 hours`."""
+"""Reads durations as table properties spell them: `interval 1 week`, `interval 1 day 12 hours`.
+
+A log may say what is no duration, such as `interval 1 month`. That stops neither readers nor writers:
+everything is kept, and maintenance logs a warning (`unreadable`). New tables are refused with it (`check`).
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from atomic_manifest.errors import DataError
 
@@ -27,23 +31,47 @@ _TERM = re.compile(r"(\d{1,18})\s+([a-z]+?)s?(?:\s+|$)")
 
 
 def deleted_file_retention_ms(configuration: Mapping[str, str]) -> int:
-    """How long tombstones are kept, in milliseconds; one week unless the table says otherwise.
-
-    Raises:
-        DataError: The property is not a duration.
-    """
-    text = configuration.get(DELETED_FILES)
-    return _WEEK_MS if text is None else interval_ms(text, DELETED_FILES)
+    """How long tombstones are kept, in milliseconds; one week unless the table says otherwise."""
+    return _retention_ms(configuration, DELETED_FILES, _WEEK_MS)
 
 
 def log_retention_ms(configuration: Mapping[str, str]) -> int:
-    """How long versions stay reachable, in milliseconds; 30 days unless the table says otherwise.
+    """How long versions stay reachable, in milliseconds; 30 days unless the table says otherwise."""
+    return _retention_ms(configuration, LOG, _MONTH_MS)
+
+
+def _retention_ms(configuration: Mapping[str, str], name: str, default: int) -> int:
+    text = configuration.get(name)
+    if text is None:
+        return default
+    try:
+        return interval_ms(text, name)
+    except DataError:
+        return _LONGEST_MS
+
+
+def unreadable(configuration: Mapping[str, str]) -> Iterator[DataError]:
+    """What is wrong with the properties that are no durations."""
+    for name in (LOG, DELETED_FILES):
+        try:
+            check(configuration, name)
+        except DataError as error:
+            yield error
+
+
+def check(configuration: Mapping[str, str], *names: str) -> None:
+    """Check that properties are durations, where they are there.
+
+    Args:
+        configuration: Of a table.
+        names: Which properties; none for all that are read here.
 
     Raises:
-        DataError: The property is not a duration.
+        DataError: See `interval_ms`.
     """
-    text = configuration.get(LOG)
-    return _MONTH_MS if text is None else interval_ms(text, LOG)
+    for name in names or (LOG, DELETED_FILES):
+        if name in configuration:
+            interval_ms(configuration[name], name)
 
 
 def interval_ms(text: str, name: str) -> int:

@@ -175,7 +175,6 @@ class Snapshot:
 
         Raises:
             CorruptLog: See `files`.
-            DataError: The property is not a duration.
         """
         retention_ms = deleted_file_retention_ms(self.configuration)
         oldest = int(self._store.env.now() * 1000) - retention_ms
