@@ -166,7 +166,6 @@ def _write(
     try:
         handle = Handle(store, load(store), env, budget)
     except TableNotFound:
-        _refuse_plain_files(store)
         spec = TableSpec(reader.schema, columns, remembered(reader.schema))
         return write_first(store, spec, reader, request, plan, env=env, budget=budget)
     snapshot = handle.writable()
@@ -183,16 +182,6 @@ def _write(
         mapping=snapshot.column_mapping,
     )
     return handle.commit(plan(staged), snapshot, staged)
-
-
-def _refuse_plain_files(store: ObjectStore) -> None:
-    """Files that no log names would vanish from every reader that follows the new log."""
-    for meta in store.list():
-        if not any(part.startswith(("_", ".")) for part in meta.path.split("/")):
-            raise DataError(
-                f"{store.url} holds files but no table, such as {meta.path!r}: they would be hidden by a "
-                "table's log; write elsewhere, or append them to a new table"
-            )
 
 
 def _checked_template(given: str | None) -> str:

@@ -104,7 +104,8 @@ class Table(Writing):
         Raises:
             TableAlreadyExists: It is there, and `if_not_exists` is false.
             InvalidSchema: A type that Delta lacks, duplicate names, unusable partition columns.
-            DataError: A property, the name or the description is not text; a retention no duration.
+            DataError: A property, the name or the description is not text; a retention no duration. Or
+                there are Parquet files without a table, whose rows its log would hide.
             UnsupportedTableFeature: A property asks for a feature that is not written here.
         """
         store = open_store(url, storage_options, filesystem=filesystem, env=env)
@@ -270,7 +271,8 @@ def append(
 
     Raises:
         SchemaMismatch: The table is there with other partition columns.
-        DataError, CommitError: As for `Table.append`.
+        DataError: As for `Table.append`; or there are Parquet files without a table, as for `Table.create`.
+        CommitError: As for `Table.append`.
     """
     return write(
         url,
