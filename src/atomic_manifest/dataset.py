@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from atomic_manifest.commit.messages import Budget
 from atomic_manifest.commit.result import CommitResult
-from atomic_manifest.data.input.conform import batch_converter, conform
+from atomic_manifest.data.input.conform import BatchConverter, conform
 from atomic_manifest.data.input.frame_schema import remembered
 from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.write.arrow_options import (
@@ -202,11 +202,15 @@ def _bounded(
         return reader
     # As the table has them: Arrow does not group by all types that data may come in.
     given = pa.schema([reader.schema.field(name) for name in columns])
-    convert = batch_converter(given, canonical(given), coerce_timestamps=True)
+    convert = BatchConverter(given, canonical(given), coerce_timestamps=True)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
-            table = pa.Table.from_batches([convert(batch.select(columns))])
+            found = [
+                pa.Table.from_batches([piece]).group_by(columns).aggregate([])
+                for piece in convert.all([batch.select(columns)])
+            ]
+            table = pa.concat_tables(found) if found else given.empty_table()
             count = table.group_by(columns).aggregate([]).num_rows
             if count > most:
                 raise DataError(f"a batch has rows of {count} partitions, max_partitions is {most}")

@@ -6,6 +6,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -161,10 +162,41 @@ def test_elements_of_an_iterable_take_the_given_schema() -> None:
     assert read.to_pylist() == [{"a": 1, "b": None}, {"a": 2, "b": "y"}]
 
 
-def test_elements_that_drift_from_the_first_are_refused_by_column() -> None:
-    reader = open_source([{"a": [1]}, {"a": [1.5]}])
-    with pytest.raises(SchemaMismatch, match="'a' is int64, got double"):
+def test_elements_that_drift_from_the_first_are_taken_if_every_value_fits() -> None:
+    given = [{"a": [1]}, {"a": [2.0, None]}, {"a": pa.nulls(1)}, {"a": pa.array([3], pa.uint8())}]
+    read = open_source(given).read_all()
+    assert read.schema.field("a").type == pa.int64()
+    assert read["a"].to_pylist() == [1, 2, None, None, 3]
+
+
+def test_elements_that_drift_from_the_first_are_refused_by_column_and_row() -> None:
+    reader = open_source([{"a": [1]}, {"a": [2.0, 7.5]}])
+    with pytest.raises(
+        DataError, match=r"'a': .* 7\.5\d* .*, in row 2 \(counted from 0\)"
+    ) as caught:
         reader.read_all()
+    assert caught.value.row == 2
+    with pytest.raises(SchemaMismatch, match="'a' is int64, got string"):
+        open_source([{"a": [1]}, {"a": ["x"]}]).read_all()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pa.array(["a"]).dictionary_encode(),
+        pc.run_end_encode(pa.array(["a"])),
+        pa.array(["a"], pa.large_string()),
+        pa.array(["a"], pa.string_view()),
+        pa.array([["a"]], pa.large_list(pa.string())),
+        pa.array([{"f": "a"}]),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_elements_in_another_layout_than_the_first_are_taken(first: pa.Array) -> None:
+    value = first.to_pylist()[0]
+    read = open_source([{"x": first}, {"x": pa.array([value, None])}]).read_all()
+    assert read.schema.field("x").type == first.type
+    assert read["x"].to_pylist() == [value, value, None]
 
 
 def test_a_first_element_that_does_not_fit_the_schema_is_refused_at_once() -> None:

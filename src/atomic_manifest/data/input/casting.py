@@ -1,14 +1,12 @@
-"""Which change of type loses nothing, decided on the types of leaves alone.
+"""Tells which types of leaves hold values of one kind, so that one may have an equal in the other.
 
-Invariant: `is_lossless(source, target)` is True only if every value of `source` has an equal value in
-`target`, save for the three casts of time (`date64` to `date32`, a finer timestamp to a coarser one, a
-coarser one to a finer one with a smaller range): their types fit, and the cast checks each value.
+Whether each has is for the cast to check, value by value.
 """
 
 import pyarrow as pa
 from pyarrow import types
 
-_MANTISSA_BITS = {16: 11, 32: 24, 64: 53}
+from atomic_manifest.data.input.numbers import is_number
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -37,12 +35,12 @@ def is_list(kind: pa.DataType) -> bool:
     )
 
 
-def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
-    """Whether a leaf of type `source` may be written to a column of type `target`.
+def may_fit(source: pa.DataType, target: pa.DataType) -> bool:
+    """Whether values of a leaf of type `source` may be values of a column of type `target`.
 
-    Layouts of text and of byte strings are one each. Numbers widen by type: to integers, floats and
-    decimals that hold every value. Timestamps change unit and zone, never between with and without
-    a time zone, since that would need to guess one.
+    Layouts of text and of byte strings are one each. Numbers are numbers, whatever their type.
+    Timestamps change unit and zone, never between with and without a time zone, since that would need
+    to guess one. A date is no moment, and a boolean no number.
     """
     if source == target:
         return True
@@ -54,29 +52,4 @@ def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
         return types.is_timestamp(source) and (source.tz is None) == (target.tz is None)
     if types.is_date32(target):
         return bool(types.is_date64(source))
-    return _is_wider_number(source, target)
-
-
-def _is_wider_number(source: pa.DataType, target: pa.DataType) -> bool:
-    if types.is_decimal(target):
-        return _digits_fit(source, target)
-    if types.is_floating(target):
-        bits = _MANTISSA_BITS[target.bit_width]
-        if types.is_floating(source):
-            return bool(source.bit_width < target.bit_width)
-        return bool(types.is_integer(source)) and _magnitude_bits(source) <= bits
-    if types.is_integer(target) and types.is_integer(source):
-        sign_fits = types.is_signed_integer(target) or types.is_unsigned_integer(source)
-        return bool(sign_fits) and _magnitude_bits(source) <= _magnitude_bits(target)
-    return False
-
-
-def _digits_fit(source: pa.DataType, target: pa.DataType) -> bool:
-    whole = target.precision - target.scale
-    if types.is_decimal(source):
-        return bool(source.scale <= target.scale and source.precision - source.scale <= whole)
-    return bool(types.is_integer(source)) and len(str(2 ** _magnitude_bits(source))) <= whole
-
-
-def _magnitude_bits(kind: pa.DataType) -> int:
-    return int(kind.bit_width) - bool(types.is_signed_integer(kind))
+    return is_number(source) and is_number(target)

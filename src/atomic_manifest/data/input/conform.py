@@ -1,28 +1,31 @@
 """Every batch that is written has exactly the table's schema.
 
 Columns match by name, in whatever order they come. A missing nullable column is all null; a missing
-non-null one and a column the table lacks are refused, as is any type that could lose a value
-(see `casting.is_lossless`). Metadata that pandas and others leave in a schema goes.
+non-null one and a column the table lacks are refused, as is any value that the column's type does not
+hold (see `convert`). Metadata that pandas and others leave in a schema goes.
 
-Error semantics: all that the schemas alone tell is raised by `conform` itself, before a batch is
-pulled, as one `SchemaMismatch` naming every column at fault. What only values tell is raised while
-reading: `NullsInColumn`, or `DataError` for a value that does not fit.
+Error semantics: wrong names are told by the schemas alone, and raised by `conform` itself, before a batch
+is pulled, as one `SchemaMismatch` naming every column at fault. What only values tell is raised while
+reading: `SchemaMismatch` for those of another kind, `NullsInColumn`, or `DataError` for one that does not
+fit, with its row.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 import pyarrow as pa
 
-from atomic_manifest.data.input.convert import Convert, check_names, check_no_nulls, converter
-from atomic_manifest.errors import DataError, SchemaMismatch
+from atomic_manifest.data.input.convert import (
+    Convert,
+    Unlike,
+    check_names,
+    check_no_nulls,
+    converter,
+)
+from atomic_manifest.data.input.pieces import pieces
+from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
 
-ConvertBatch: TypeAlias = Callable[[pa.RecordBatch], pa.RecordBatch]
-
-PIECE_ROWS = 1 << 17
-PIECE_BYTES = 64 << 20
-# Sizes of batches that share buffers of text views are overestimated: never cut finer than this.
-_LEAST_PIECE_ROWS = 64
+_Problems: TypeAlias = list[tuple[str, tuple[str, ...]]]
 
 
 def conform(
@@ -43,32 +46,79 @@ def conform(
         SchemaMismatch: Columns are missing, unknown, given twice, or of a type that does not fit.
     """
     schema = schema.remove_metadata()
-    convert = batch_converter(reader.schema, schema, coerce_timestamps=coerce_timestamps)
-    return pa.RecordBatchReader.from_batches(
-        schema, (convert(piece) for batch in reader for piece in _pieces(batch))
-    )
+    convert = BatchConverter(reader.schema, schema, coerce_timestamps=coerce_timestamps)
+    return pa.RecordBatchReader.from_batches(schema, convert.all(reader))
 
 
-def batch_converter(
-    source: pa.Schema, target: pa.Schema, *, coerce_timestamps: bool = False
-) -> ConvertBatch:
-    """Compile what turns batches of `source` into batches of `target`. See `conform`."""
-    steps = _compile(source, target, coerce_timestamps=coerce_timestamps)
+class BatchConverter:
+    """Turns batches of one schema into batches of another. See `conform`.
 
-    def convert(batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = []
-        for field, index, inner in steps:
+    Args:
+        source: The schema that batches have.
+        target: The schema to give them.
+        coerce_timestamps: See `conform`.
+        rows: How many came before, in errors.
+
+    Attributes:
+        rows: How many came so far.
+
+    Raises:
+        SchemaMismatch: See `conform`.
+    """
+
+    def __init__(
+        self,
+        source: pa.Schema,
+        target: pa.Schema,
+        *,
+        coerce_timestamps: bool = False,
+        rows: int = 0,
+    ) -> None:
+        self.rows = rows
+        self._target = target
+        self._steps = _compile(source, target, coerce_timestamps=coerce_timestamps)
+
+    def all(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Pieces of batches, converted: of at most 131,072 rows and about 64 MiB each."""
+        for batch in batches:
+            yield from map(self._converted, pieces(batch))
+
+    def _converted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns, problems = [], _Problems()
+        for field, index, convert in self._steps:
             given = pa.nulls(batch.num_rows) if index is None else batch.column(index)
             try:
-                column = inner(given)
-            except pa.ArrowException as error:
-                raise DataError(f"column {field.name!r}: {error}", column=field.name) from error
+                column = convert(given)
+            except SchemaMismatch as error:
+                problems.append((error.message, error.columns))
+                continue
+            except (NullsInColumn, pa.ArrowException, DataError) as error:
+                raise self._refusal(error, given, convert, field.name) from error
             if not field.nullable:
                 check_no_nulls(column, field.name)
             columns.append(column)
-        return pa.RecordBatch.from_arrays(columns, schema=target)
+        _raise_if(problems)
+        self.rows += batch.num_rows
+        return pa.RecordBatch.from_arrays(columns, schema=self._target)
 
-    return convert
+    def _refusal(
+        self, error: Exception, given: pa.Array, convert: Convert, column: str
+    ) -> DataError:
+        """What is wrong with the first row that cannot be converted."""
+        if isinstance(error, NullsInColumn):
+            return error
+        fit, end = 0, len(given)  # so many do, and so many do not
+        while fit + 1 < end:
+            middle = (fit + end) // 2
+            try:
+                convert(given.slice(0, middle))
+                fit = middle
+            except (pa.ArrowException, DataError) as earlier:
+                error, end = earlier, middle
+        message = str(error) if isinstance(error, DataError) else f"column {column!r}: {error}"
+        row = self.rows + end - 1
+        name = getattr(error, "column", column)
+        return DataError(f"{message}, in row {row} (counted from 0)", column=name, row=row)
 
 
 def _compile(
@@ -88,19 +138,19 @@ def _compile(
         else:
             steps.append((field, index, inner))
     if problems:
+        unlike = (step for _, _, step in steps if isinstance(step, Unlike))
+        problems += [
+            (each.mismatch().message, (each.path,))
+            for each in unlike
+            if not pa.types.is_null(each.source)
+        ]
+    _raise_if(problems)
+    return steps
+
+
+def _raise_if(problems: _Problems) -> None:
+    if problems:
         raise SchemaMismatch(
             "; ".join(message for message, _ in problems),
             columns=tuple(name for _, columns in problems for name in columns),
         )
-    return steps
-
-
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Slices of a batch, small enough for 32-bit offsets and for bounded memory when converted."""
-    fitting = PIECE_BYTES * batch.num_rows // max(1, batch.nbytes)
-    rows = min(PIECE_ROWS, max(_LEAST_PIECE_ROWS, fitting))
-    if batch.num_rows <= rows:
-        yield batch
-        return
-    for start in range(0, batch.num_rows, rows):
-        yield batch.slice(start, rows)

@@ -1,11 +1,11 @@
-"""From one Arrow type to another without losing a value: compiled per column, applied per array.
+"""From one Arrow type to another without changing a value: compiled per column, applied per array.
 
-Invariants: `converter` decides from the types, before there is data, and raises `SchemaMismatch`; the
-function it returns gives arrays of exactly the target's type. Structs match their fields by name. No
-value ever changes in silence: what the types cannot promise is checked value by value and raises
-`DataError`; values below a null struct, list or map do not count. Nulls where the target is non-null
-raise `NullsInColumn`. Every error names the column by its dotted path (`a.b`, `tags.element`,
-`m.key`).
+Invariants: the function that `converter` returns gives arrays of exactly the target's type. Structs match
+their fields by name, which `converter` checks before there is data and raises `SchemaMismatch`. Types
+decide nothing more: whatever is null, or has no rows, fits. No value ever changes in silence: a value of
+another kind than the target's raises `SchemaMismatch`, one that has no equal there `DataError`; values
+below a null struct, list or map do not count. Nulls where the target is non-null raise `NullsInColumn`.
+Every error names the column by its dotted path (`a.b`, `tags.element`, `m.key`).
 
 Nested arrays are taken apart and put together here rather than by Arrow's own casts: those lose rows
 (from views of lists) and know nothing of non-null fields.
@@ -13,6 +13,7 @@ Nested arrays are taken apart and put together here rather than by Arrow's own c
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -20,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from atomic_manifest.data.input.casting import is_list, is_lossless
-from atomic_manifest.data.input.structs import nulls_of, struct_of
-from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
-from atomic_manifest.log.metadata.schema import meaning
+from atomic_manifest.data.input.casting import is_list, may_fit
+from atomic_manifest.data.input.numbers import is_number, number_cast
+from atomic_manifest.data.input.structs import nulls_of, pairs_of, struct_of
+from atomic_manifest.errors import DataError, InvalidSchema, NullsInColumn, SchemaMismatch
+from atomic_manifest.log.metadata.schema import canonical, meaning
 
 Convert: TypeAlias = Callable[[pa.Array], pa.Array]
 _Compile: TypeAlias = Callable[[pa.DataType, pa.DataType, str], Convert]
@@ -42,22 +44,53 @@ def converter(
             the past, instead of refusing them.
 
     Raises:
-        SchemaMismatch: Values of `source` need not fit `target`.
+        SchemaMismatch: A struct has fields that the target's lacks, or lacks one that is required.
     """
     if source == target and types.is_decimal(target):
         return partial(_validated, path=path)
     if source == target and not _has_required_fields(target) and not _holds_decimals(target):
         return _same
-    if types.is_null(source):
-        return lambda array: nulls_of(target, len(array))
     inner = partial(converter, coerce_timestamps=coerce_timestamps)
     if nested := _nested(inner, source, target, path):
         return nested
-    if types.is_nested(source) or types.is_nested(target) or not is_lossless(source, target):
-        raise SchemaMismatch(f"column {path!r} is {target}, got {source}", columns=(path,))
+    if (plain := _plain(target)) != target:
+        laid_out = partial(_cast, cast=partial(_laid_out, target=target), path=path)
+        as_plain = inner(source, plain, path)
+        return lambda array: laid_out(as_plain(array))
+    if types.is_nested(source) or types.is_nested(target) or not may_fit(source, target):
+        return Unlike(source, target, path)
     if types.is_timestamp(target):
         return _timestamp(source, target, path, coerce=coerce_timestamps)
-    return lambda array: _cast(array, target, path)
+    cast = (
+        number_cast(source, target) if is_number(target) else partial(pc.cast, target_type=target)
+    )
+    return partial(_cast, cast=cast, path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """The conversion from a type that has no value of the target's: only nulls have a counterpart."""
+
+    source: pa.DataType
+    target: pa.DataType
+    path: str
+
+    def __call__(self, array: pa.Array) -> pa.Array:
+        """Nulls, as many as were given.
+
+        Raises:
+            SchemaMismatch: There is a value.
+        """
+        if array.null_count < len(array):
+            raise self.mismatch()
+        return nulls_of(self.target, len(array))
+
+    def mismatch(self) -> SchemaMismatch:
+        """What is wrong with a value."""
+        hint = "; schema_mode='merge' gives it one" if types.is_null(self.target) else ""
+        target = "without a type" if hint else str(self.target)
+        message = f"column {self.path!r} is {target}, got {self.source}{hint}"
+        return SchemaMismatch(message, columns=(self.path,))
 
 
 def _nested(
@@ -78,16 +111,32 @@ def _nested(
     return None
 
 
-def check_no_nulls(array: pa.Array, path: str, *, expected: int = 0) -> None:
-    """Refuse nulls in an array, beyond the `expected` ones that come from null parents.
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """A type in the layout that a table has, for the layouts of which only Arrow's casts make arrays."""
+    if not (types.is_dictionary(kind) or types.is_run_end_encoded(kind) or is_list(kind)):
+        return kind
+    try:
+        return canonical(pa.schema([("", kind)])).field(0).type
+    except InvalidSchema:
+        return kind
+
+
+def _laid_out(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """The same values in the target's layout."""
+    if types.is_run_end_encoded(target):
+        return pc.run_end_encode(pc.cast(array, target.value_type), target.run_end_type)
+    return pc.cast(array, target)
+
+
+def check_no_nulls(array: pa.Array, path: str) -> None:
+    """Refuse nulls in an array.
 
     Raises:
         NullsInColumn: Naming `path`.
     """
-    if array.null_count > expected:
-        raise NullsInColumn(
-            f"column {path!r} is non-null, got {array.null_count - expected} nulls", column=path
-        )
+    if array.null_count:
+        message = f"column {path!r} is non-null, got {array.null_count} nulls"
+        raise NullsInColumn(message, column=path)
 
 
 def check_names(
@@ -132,10 +181,10 @@ def _validated(array: pa.Array, path: str) -> pa.Array:
     return array
 
 
-def _cast(array: pa.Array, target: pa.DataType, path: str) -> pa.Array:
+def _cast(array: pa.Array, cast: Convert, path: str) -> pa.Array:
     try:
-        return pc.cast(array, target)
-    except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
+        return cast(array)
+    except (pa.ArrowInvalid, pa.ArrowCapacityError, DataError) as error:
         raise DataError(f"column {path!r}: {error}", column=path) from error
 
 
@@ -145,6 +194,8 @@ def _has_required_fields(kind: pa.DataType) -> bool:
         return not kind.item_field.nullable or any(
             map(_has_required_fields, (kind.key_type, kind.item_type))
         )
+    if types.is_run_end_encoded(kind):
+        return _has_required_fields(kind.value_type)
     fields = [kind.field(index) for index in range(kind.num_fields)]
     return any(not field.nullable or _has_required_fields(field.type) for field in fields)
 
@@ -186,13 +237,14 @@ def _timestamp(
     # The instant is an integer; going through "no zone" keeps the time zone database out of it.
     naive, wanted = pa.timestamp(source.unit), pa.timestamp(target.unit)
     units = {"s": "second", "ms": "millisecond", "us": "microsecond", "ns": "nanosecond"}
+    cast = partial(pc.cast, target_type=wanted)
     finer = list(units).index(source.unit) > list(units).index(target.unit)
 
     def convert(array: pa.Array) -> pa.Array:
         values = array.view(naive)
         if coerce and finer:
             values = pc.floor_temporal(values, unit=units[target.unit])
-        return _cast(values, wanted, path).view(target)
+        return _cast(values, cast, path).view(target)
 
     return convert
 
@@ -222,7 +274,8 @@ def _struct(compile_: _Compile, source: pa.StructType, target: pa.StructType, pa
         for field, index, inner in steps:
             child = inner(pa.nulls(len(array)) if index is None else children[index])
             if not field.nullable:
-                check_no_nulls(child, f"{path}.{field.name}", expected=array.null_count)
+                seen = child.filter(array.is_valid()) if child.null_count else child
+                check_no_nulls(seen, f"{path}.{field.name}")
             columns.append(child)
         return struct_of(columns, fields, _mask(array))
 
@@ -247,11 +300,9 @@ def _list(compile_: _Compile, source: pa.DataType, target: pa.ListType, path: st
 def _map(compile_: _Compile, source: pa.MapType, target: pa.MapType, path: str) -> Convert:
     keys = compile_(source.key_type, target.key_type, f"{path}.key")
     items = compile_(source.item_type, target.item_type, f"{path}.value")
-    pair = pa.struct([source.key_field, source.item_field])
-    entries = pa.list_(pa.field("entries", pair, nullable=False))
 
     def convert(array: pa.MapArray) -> pa.Array:
-        pairs = array.view(entries)
+        pairs = pairs_of(array)
         raw_keys, raw_values = pairs.flatten().flatten()
         values = items(raw_values)
         if not target.item_field.nullable:
@@ -271,4 +322,5 @@ def _offsets(array: pa.Array, path: str) -> pa.Array:
     """Offsets of an array of lists into its `flatten()`ed values, whatever its layout."""
     lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     ends = pc.cumulative_sum(lengths)
-    return _cast(pa.concat_arrays([pa.array([0], pa.int64()), ends]), pa.int32(), path)
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    return _cast(offsets, partial(pc.cast, target_type=pa.int32()), path)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from atomic_manifest.data.input.conform import batch_converter
+from atomic_manifest.data.input.conform import BatchConverter
 from atomic_manifest.data.input.frames import of_frame, of_mapping
 from atomic_manifest.data.input.once import EVER, Inputs, used_up
 from atomic_manifest.errors import DataError
@@ -178,7 +178,7 @@ def _chained(
         return pa.RecordBatchReader.from_batches(schema, [])
     wanted = schema(first.schema) if callable(schema) else schema
     target = first.schema if wanted is None else wanted
-    batch_converter(first.schema, target, coerce_timestamps=coerce_timestamps)
+    BatchConverter(first.schema, target, coerce_timestamps=coerce_timestamps)
     batches = _batches(chain([first], readers), target, coerce_timestamps=coerce_timestamps)
     return pa.RecordBatchReader.from_batches(target, batches)
 
@@ -187,9 +187,10 @@ def _batches(
     readers: Iterator[pa.RecordBatchReader], target: pa.Schema, *, coerce_timestamps: bool
 ) -> Iterator[pa.RecordBatch]:
     """The batches of all readers, each given the schema `target`."""
-    source, convert = None, None
+    source, convert, rows = None, None, 0
     for reader in readers:
         if convert is None or reader.schema != source:
             source = reader.schema
-            convert = batch_converter(source, target, coerce_timestamps=coerce_timestamps)
-        yield from map(convert, reader)
+            convert = BatchConverter(source, target, coerce_timestamps=coerce_timestamps, rows=rows)
+        yield from convert.all(reader)
+        rows = convert.rows

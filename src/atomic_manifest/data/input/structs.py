@@ -1,7 +1,8 @@
-"""Puts structs together so that a required field holds a value below a null struct, too.
+"""Puts structs together and takes maps apart where Arrow's own ways lose something.
 
-Arrow's Parquet writer counts the nulls of a required field without asking whether the struct is null,
-and `flatten` puts a null wherever it is. What stands there is never seen.
+A required field holds a value below a null struct, too: Arrow's Parquet writer counts the nulls of such a
+field without asking whether the struct is null, and `flatten` puts a null wherever it is. What stands
+there is never seen.
 """
 
 from collections.abc import Sequence
@@ -33,12 +34,21 @@ def struct_of(
     return pa.StructArray.from_arrays(filled, fields=list(fields), mask=mask)
 
 
+def pairs_of(array: pa.MapArray) -> pa.ListArray:
+    """A map as the list of structs that it is; a view as one loses rows of run ends."""
+    pair = pa.struct([array.type.key_field, array.type.item_field])
+    entries = pa.StructArray.from_arrays([array.keys, array.items], fields=list(pair))
+    kind = pa.list_(pa.field("entries", pair, nullable=False))
+    buffers = array.buffers()[:2]
+    return pa.Array.from_buffers(kind, len(array), buffers, offset=array.offset, children=[entries])
+
+
 def nulls_of(kind: pa.DataType, length: int) -> pa.Array:
     """Nothing but nulls, with a value of each required field below them."""
     if not types.is_struct(kind):
         return pa.nulls(length, kind)
     columns = [nulls_of(field.type, length) for field in kind]
-    return struct_of(columns, list(kind), pa.array([True] * length, pa.bool_()))
+    return struct_of(columns, list(kind), pa.nulls(length).is_null())
 
 
 def _anything(kind: pa.DataType) -> pa.Array:
