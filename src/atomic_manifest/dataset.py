@@ -27,7 +27,7 @@ from atomic_manifest.data.write.sink import WrittenFile
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError, TableNotFound
 from atomic_manifest.first_write import write_first
-from atomic_manifest.handle import Handle
+from atomic_manifest.handle import Handle, nothing_to_commit
 from atomic_manifest.log.metadata.schema import canonical
 from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.ops.create import TableSpec
@@ -181,6 +181,8 @@ def _write(
         request=request,
         mapping=snapshot.column_mapping,
     )
+    if not staged.adds:
+        return nothing_to_commit(snapshot)
     return handle.commit(plan(staged), snapshot, staged)
 
 

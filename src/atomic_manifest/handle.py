@@ -241,6 +241,11 @@ def result_of(
     )
 
 
+def nothing_to_commit(snapshot: Snapshot) -> CommitResult:
+    """What the caller gets if there was nothing to commit: the version that was found so."""
+    return CommitResult(snapshot.version, "", files=0, rows=0, attempts=0)
+
+
 def recorded(snapshot: Snapshot, txn: tuple[str, int] | None) -> CommitResult | None:
     """The result of a transaction that a snapshot already holds; None if it does not.
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
+from atomic_manifest.arguments import whole_number
 from atomic_manifest.commit.plan import same_layout
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.filter.binding import Binder
@@ -17,11 +18,11 @@ from atomic_manifest.data.filter.filters import Filter, bound
 from atomic_manifest.data.input.once import Inputs
 from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.errors import CommitConflict, CommitContended, DataError
-from atomic_manifest.handle import Handle
+from atomic_manifest.handle import Handle, nothing_to_commit
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.removal import check_may_remove
 from atomic_manifest.staging import WriteRequest, stage
-from atomic_manifest.transaction import Transaction, deletable
+from atomic_manifest.transaction import Transaction, check_given, deletable
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ def run(
     commit_info: Mapping[str, Any] | None = None,
 ) -> RunResult[T]:
     """See `Table.run`."""
+    attempts = whole_number("attempts", attempts)
     if attempts < 1:
         raise DataError(f"attempts must be at least 1, got {attempts}")
     binder, inputs = Binder(), Inputs()
@@ -80,6 +82,7 @@ def run(
 
 def delete(handle: Handle, where: Filter, request: WriteRequest) -> CommitResult:
     """See `Table.delete`."""
+    check_given(where)
     check_may_remove(handle.writable(), "")
     where = bound(where)
 
@@ -90,7 +93,7 @@ def delete(handle: Handle, where: Filter, request: WriteRequest) -> CommitResult
         transaction.delete_where(where, request)
 
     result = _again_on_conflict(handle, begin, body, None)
-    return result or _nothing(handle)
+    return result or nothing_to_commit(handle.snapshot)
 
 
 def overwrite_where(
@@ -125,7 +128,7 @@ def overwrite_where(
         result = _again_on_conflict(handle, begin, body, snapshot)
     if result is None or result.already_committed:
         handle.discard(staged.adds)
-    return result or _nothing(handle)
+    return result or nothing_to_commit(handle.snapshot)
 
 
 def _again_on_conflict(
@@ -164,7 +167,3 @@ def _step_back(handle: Handle, attempt: int) -> None:
     most = min(_PAUSE_SECONDS_AT_MOST, _PAUSE_SECONDS * 2.0**attempt)
     handle.env.sleep(handle.env.random() * most)
     handle.refresh()
-
-
-def _nothing(handle: Handle) -> CommitResult:
-    return CommitResult(handle.snapshot.version, "", files=0, rows=0, attempts=0)

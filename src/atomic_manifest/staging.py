@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from atomic_manifest.arguments import plain, whole_number
 from atomic_manifest.data.input.conform import conform
 from atomic_manifest.data.names import names_of
 from atomic_manifest.data.write.options import WriteOptions
@@ -94,7 +95,8 @@ def checked_txn(txn: tuple[str, int] | None) -> tuple[str, int] | None:
     match txn:
         case None:
             return None
-        case (str() as app_id, int() as version) if app_id and not isinstance(version, bool):
+        case (str() as app_id, given) if app_id:
+            app_id, version = str(app_id), whole_number("the version of txn", given)
             if not -_TXN_VERSIONS <= version < _TXN_VERSIONS:
                 raise DataError(f"txn: a version has 64 bits with its sign, got {version}")
             _check_encodes(app_id, f"txn: the log cannot hold the application id {app_id!r}")
@@ -104,15 +106,22 @@ def checked_txn(txn: tuple[str, int] | None) -> tuple[str, int] | None:
 
 
 def checked_info(commit_info: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The user's own fields of a commit, as they were given; none if None.
+    """The user's own fields of a commit, in JSON's types; none if None.
 
     Raises:
         DataError: They are no mapping, or nothing that JSON can say.
     """
     if not isinstance(commit_info, Mapping | None):
         raise DataError(f"commit_info is a mapping, got {type(commit_info).__name__}")
-    _check_encodes(commit_info or {}, "commit_info cannot be kept as JSON")
-    return commit_info or {}
+    message = "commit_info cannot be kept as JSON"
+    try:
+        info: Mapping[str, Any] = msgspec.to_builtins(
+            dict(commit_info or {}), str_keys=True, enc_hook=plain
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{message}: {error}") from error
+    _check_encodes(info, message)
+    return info
 
 
 def _check_encodes(value: object, message: str) -> None:

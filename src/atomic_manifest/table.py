@@ -10,7 +10,6 @@ its files are gone, except with `CommitOutcomeUnknown`, which says that it may b
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias
@@ -38,7 +37,7 @@ from atomic_manifest.handle import Handle
 from atomic_manifest.log.maintenance import upkeep
 from atomic_manifest.log.maintenance.cleanup import cleanup_metadata
 from atomic_manifest.log.metadata.schema import canonical
-from atomic_manifest.log.state.history import version_number
+from atomic_manifest.log.state.history import Version, version_number
 from atomic_manifest.log.state.snapshot import begin, load
 from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
@@ -129,7 +128,7 @@ class Table(Writing):
         cls,
         url: Url,
         *,
-        version: int | datetime | None = None,
+        version: Version | None = None,
         storage_options: Mapping[str, Any] | None = None,
         filesystem: Any = None,
         budget: Budget | None = None,
@@ -139,8 +138,9 @@ class Table(Writing):
 
         Args:
             url: As for `create`.
-            version: A version, or a time (a naive one is local time) whose last commit is meant.
-                None opens the latest. A write through the handle moves it to the latest first.
+            version: A version, or a time whose last commit is meant: a `datetime` (a naive one is local
+                time), a date, one of pandas or NumPy, or ISO 8601 text. None opens the latest. A write
+                through the handle moves it to the latest first.
             storage_options: As for `create`.
             filesystem: As for `create`.
             budget: As for `create`.
@@ -371,7 +371,7 @@ def read_table(
     *,
     columns: Iterable[str] | None = None,
     filters: Filter = None,
-    version: int | datetime | None = None,
+    version: Version | None = None,
     storage_options: Mapping[str, Any] | None = None,
     filesystem: Any = None,
     callback: Any = None,

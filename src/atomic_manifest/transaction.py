@@ -178,7 +178,7 @@ class Transaction:
 
     def delete(
         self,
-        where: Filter,
+        where: Filter = None,
         *,
         options: WriteOptions | None = None,
         callback: Any = None,
@@ -205,6 +205,7 @@ class Transaction:
 
     def delete_where(self, where: Filter, request: WriteRequest) -> int:
         """Delete rows. Not for users."""
+        check_given(where)
         work, where = self._open(), self._bound(where)
         deleted = work.remove_where(deletable(where, work.snapshot.schema), request)
         self._did("DELETE", {"predicate": json.dumps([_text(where)])})
@@ -374,9 +375,18 @@ def deletable(where: Filter, schema: pa.Schema) -> Predicate:
         InvalidFilter: It does not fit the table, or is an Arrow expression.
         DataError: It is None.
     """
-    if where is None:
-        raise DataError("no filter; 'true' means every row")
+    check_given(where)
     return to_predicate(where, schema)
+
+
+def check_given(where: Filter) -> None:
+    """Refuse to take no filter for every row.
+
+    Raises:
+        DataError: It is None.
+    """
+    if where is None:
+        raise DataError('a delete needs a filter: give where="true" to delete every row')
 
 
 def check_scope(

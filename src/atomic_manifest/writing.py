@@ -10,6 +10,7 @@ from atomic_manifest.data.filter.filters import Filter
 from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.errors import DataError
+from atomic_manifest.handle import nothing_to_commit
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.append import Append, with_new_columns
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
@@ -41,6 +42,9 @@ class Writing(Reading):
     ) -> CommitResult:
         """Add rows. From an open handle: one PUT for the data, one for the log entry.
 
+        Data without rows is nothing to commit, and the result names the handle's version; a `txn` is
+        recorded all the same.
+
         Args:
             data: An Arrow table, batch, reader, dataset or scanner; anything with
                 `__arrow_c_stream__` or `__arrow_c_array__`; a pandas frame; an iterable of these. Streams
@@ -64,8 +68,7 @@ class Writing(Reading):
             progress: Draw a bar of that on the terminal, with rich.
 
         Raises:
-            SchemaMismatch, NullsInColumn, DataError: The data does not fit. Without `txn`, data
-                without rows is refused too.
+            SchemaMismatch, NullsInColumn, DataError: The data does not fit.
             TransactionOutOfOrder: The table records a later version of the application.
             UnsupportedTableFeature: A new column needs a feature that the table has not turned on.
             CommitConflict: The table's schema or rules were changed meanwhile.
@@ -97,8 +100,8 @@ class Writing(Reading):
             schema = with_new_columns(snapshot, data.schema)
         reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
         staged = self._stage(reader, request, snapshot, schema=schema)
-        if not staged.adds and txn is None:
-            raise DataError("no rows to append")
+        if not staged.adds and txn is None and schema is None:
+            return nothing_to_commit(snapshot)
         return self._handle.commit(Append(staged, schema), snapshot, staged)
 
     def overwrite(
@@ -124,7 +127,8 @@ class Writing(Reading):
         Args:
             data: As for `append`. Without rows it only removes.
             where: Replace the rows for which this is TRUE, as for `delete`. All of `data` must match.
-            partitions: `"dynamic"` replaces the partitions that `data` has rows of, and no others.
+            partitions: `"dynamic"` replaces the partitions that `data` has rows of, and no others: of
+                none, there is nothing to commit.
             txn: As for `append`.
             commit_info: As for `append`.
             options: As for `append`.
@@ -158,13 +162,13 @@ class Writing(Reading):
             return overwrite_where(self._handle, reader, where, request)
         staged = self._stage(reader, request, snapshot)
         if partitions is not None and not staged.adds and txn is None:
-            raise DataError("no rows, and so no partition to overwrite")
+            return nothing_to_commit(snapshot)
         plan = Overwrite(staged) if partitions is None else replacing_partitions(staged)
         return self._handle.commit(plan, snapshot, staged)
 
     def delete(
         self,
-        where: Filter,
+        where: Filter = None,
         *,
         txn: tuple[str, int] | None = None,
         commit_info: Mapping[str, Any] | None = None,
@@ -181,7 +185,7 @@ class Writing(Reading):
 
         Args:
             where: Text such as `"day = '2026-01-01' AND trips < 10"`, or tuples as in
-                `pyarrow.parquet.read_table`. `"true"` is every row.
+                `pyarrow.parquet.read_table`. `"true"` is every row; there is no default.
             txn: As for `append`.
             commit_info: As for `append`.
             options: Layout of the files that are written again.
@@ -192,6 +196,7 @@ class Writing(Reading):
             The commit; `rows_deleted` says how many.
 
         Raises:
+            DataError: There is no filter.
             TableIsAppendOnly: The table forbids removing rows.
             InvalidFilter: It does not fit the table, or is an Arrow expression.
             CommitError: As for `append`.

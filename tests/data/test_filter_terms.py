@@ -110,13 +110,16 @@ def test_a_time_within_a_day_turns_the_operator_of_a_date():
     [
         *[
             (pa.int64(), value)
-            for value in ("7", True, float("nan"), None, b"", dt.date(2026, 1, 1), [1])
+            for value in ("x", "7x", True, float("nan"), None, b"", dt.date(2026, 1, 1), [1])
         ],
         *[(pa.decimal128(5, 2), value) for value in ("x", "NaN", True, float("nan"))],
-        *[(pa.float64(), value) for value in ("1", True, float("nan"), 10**400, Decimal("sNaN"))],
+        *[
+            (pa.float64(), value)
+            for value in ("x", "nan", True, float("nan"), 10**400, Decimal("sNaN"))
+        ],
         (pa.float32(), 1e300),
-        *[(pa.string(), value) for value in (1, b"a", True)],
-        *[(pa.bool_(), value) for value in (1, "true")],
+        *[(pa.string(), value) for value in (1.5, Decimal("1.0"), b"a", True)],
+        *[(pa.bool_(), value) for value in (1, "yes")],
         *[(pa.binary(), value) for value in ("a", 1)],
         *[
             (pa.date32(), value)
@@ -136,6 +139,38 @@ def test_a_time_within_a_day_turns_the_operator_of_a_date():
 def test_a_value_of_another_kind_is_refused_by_the_columns_name(kind, value):
     with pytest.raises(InvalidFilter, match="column 'x'"):
         compared(kind, "=", value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        (pa.int64(), "7", 7),
+        (pa.int8(), "-7", -7),
+        (pa.float64(), "2.5", 2.5),
+        (pa.decimal128(5, 2), "1.5", Decimal("1.50")),
+        (pa.bool_(), "true", True),
+        (pa.bool_(), "False", False),
+        (pa.date32(), "2026-01-02", dt.date(2026, 1, 2)),
+        (pa.date32(), "2026-01-02 00:00:00", dt.date(2026, 1, 2)),
+        (pa.date32(), "2026-01-02T00:00", dt.date(2026, 1, 2)),
+        (pa.string(), 1, "1"),
+        (pa.string(), -7, "-7"),
+        (pa.string(), np.int64(1), "1"),
+        (pa.string(), Decimal(10), "10"),
+    ],
+)
+def test_text_of_a_value_and_a_whole_number_for_text_are_taken_as_deltalake_takes_them(
+    kind, given, value
+):
+    assert compared(kind, "=", given) == x("=", value)
+    assert Terms(pa.schema([("x", kind)])).membership("x", [given]) == In("x", (value,))
+
+
+@pytest.mark.parametrize("op", ["<", "<=", ">", ">="])
+def test_numbers_do_not_order_text(op):
+    with pytest.raises(InvalidFilter, match="column 'x' is text"):
+        compared(pa.string(), op, 1)
+    assert compared(pa.string(), op, "1") == x(op, "1")
 
 
 def test_a_list_leaves_out_what_no_row_can_have_and_what_it_has_twice():

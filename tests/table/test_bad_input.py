@@ -41,7 +41,6 @@ BAD_DATA = {
         am.errors.NullsInColumn,
         "id",
     ),
-    "no rows": (SCHEMA.empty_table(), am.errors.DataError, "no rows"),
     "no table at all": (42, am.errors.DataError, "int"),
 }
 

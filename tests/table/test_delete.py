@@ -182,5 +182,3 @@ def test_an_overwrite_that_does_not_say_clearly_what_to_replace_is_refused(days)
         days.overwrite(data, where="id = 1", partitions="dynamic")
     with pytest.raises(DataError, match="'dynamic' or None"):
         days.overwrite(data, partitions="static")
-    with pytest.raises(DataError, match="no rows"):
-        days.overwrite([], partitions="dynamic")

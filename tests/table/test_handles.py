@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,10 +10,10 @@ import atomic_manifest as am
 from tests.table.conftest import ids, rows
 
 
-@pytest.mark.parametrize("version", ["0", 1.0, True, b"0", date(2026, 1, 1)])
+@pytest.mark.parametrize("version", ["0", 1.0, True, b"0", "2026-13-01"])
 def test_a_version_that_is_no_number_and_no_time_is_refused(tmp_path, version):
     am.append(tmp_path / "t", rows(1))
-    with pytest.raises(am.errors.DataError, match="version is a number or a datetime"):
+    with pytest.raises(am.errors.DataError, match="version is a number, or a time"):
         am.Table.open(tmp_path / "t", version=version)
 
 

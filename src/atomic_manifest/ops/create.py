@@ -49,9 +49,10 @@ class TableSpec:
             id=table_id,
             schema_string=schema_string,
             partition_columns=tuple(self.partition_by),
-            configuration=dict(self.configuration),
-            name=self.name,
-            description=self.description,
+            # NumPy's texts are encoded by no one.
+            configuration={str(name): str(text) for name, text in self.configuration.items()},
+            name=self.name and str(self.name),
+            description=self.description and str(self.description),
             created_time=unix_ms,
         )
 
@@ -100,9 +101,9 @@ def create_intent(spec: TableSpec, staged: Staged, table_id: str) -> Intent:
         operation="CREATE TABLE AS SELECT" if staged.adds else "CREATE TABLE",
         parameters={
             "isManaged": "false",
-            "description": spec.description or "",
+            "description": metadata.description or "",
             "partitionBy": json.dumps(list(spec.partition_by)),
-            "properties": json.dumps(dict(spec.configuration)),
+            "properties": json.dumps(dict(metadata.configuration)),
         },
         txn=staged.txn,
         user_info=staged.user_info,

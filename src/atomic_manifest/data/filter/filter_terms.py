@@ -5,10 +5,11 @@ number or time that lies between two values of the type, or beyond them all, is 
 turned so that the term says the same: `x < 1.5` of whole numbers is `x <= 1`, `x = 1.5` holds for none.
 Only floats round to the nearest value of the type, as they do when they are stored.
 
-What is taken for a column of a type: for numbers any number; for decimals also their text; for a
-`date` dates, times without a zone, ISO 8601 text of a date; for a `timestamp` dates and times, those
-without a zone in UTC, and their ISO 8601 text; for a `timestamp_ntz` the same without a zone; for text,
-booleans and binaries their own kind.
+What is taken for a column of a type: for numbers any number, and its text; for a `date` dates, times
+without a zone, ISO 8601 text of both; for a `timestamp` dates and times, those without a zone in UTC, and
+their ISO 8601 text; for a `timestamp_ntz` the same without a zone; for booleans `true` and `false` as text,
+too; for text a whole number, which then is its digits and can be equal or not, but not less; for the
+rest their own kind.
 
 Error semantics: `InvalidFilter` naming the column.
 """
@@ -41,7 +42,7 @@ Path: TypeAlias = tuple[str, ...]
 _Limit: TypeAlias = Literal["above", "below"]
 _PLAIN = (bool, int, float, Decimal, str, bytes, dt.date)
 _CONTEXT = Context(400, ROUND_FLOOR)
-_BAD_VALUE = (ValueError, TypeError, OverflowError, DecimalException, pa.ArrowException)
+_BAD_VALUE = (ValueError, TypeError, KeyError, OverflowError, DecimalException, pa.ArrowException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,10 @@ class Terms:
         """
         name = self.name(name)
         exact, limit = self._value(name, value)
+        if isinstance(exact, str) and op not in ("=", "!=") and not isinstance(_plain(value), str):
+            raise InvalidFilter(
+                f"column {name!r} is text, which {op!r} does not order as numbers: {value!r}"
+            )
         if limit is None:
             return Comparison(name, op, exact)
         if op in ("=", "!="):
@@ -221,6 +226,18 @@ def _of(kind: type) -> Callable[[Any, pa.DataType], _Read]:
     return read
 
 
+def _text(value: Any, _: pa.DataType) -> _Read:
+    if type(value) is int or (type(value) is Decimal and value.as_tuple().exponent == 0):
+        return str(value), None
+    return _of(str)(value, _)
+
+
+def _boolean(value: Any, _: pa.DataType) -> _Read:
+    if isinstance(value, str):
+        return {"true": True, "false": False}[value.lower()], None
+    return _of(bool)(value, _)
+
+
 def _integer(value: Any, type_: pa.DataType) -> _Read:
     signed = pa.types.is_signed_integer(type_)
     bits = type_.bit_width - int(signed)
@@ -230,13 +247,13 @@ def _integer(value: Any, type_: pa.DataType) -> _Read:
 
 def _decimal(value: Any, type_: pa.DataType) -> _Read:
     greatest = Decimal((0, (9,) * type_.precision, -type_.scale))
-    given = Decimal(value) if isinstance(value, str) else value
-    return _number(given, type_.scale, greatest.copy_negate(), greatest)
+    return _number(value, type_.scale, greatest.copy_negate(), greatest)
 
 
 def _number(
     value: Any, scale: int, least: Decimal, greatest: Decimal
 ) -> tuple[Decimal | None, _Limit | None]:
+    value = Decimal(value) if isinstance(value, str) else value
     if type(value) not in (int, float, Decimal):
         raise TypeError
     # By its digits: a float of 0.1 means one tenth.
@@ -252,6 +269,7 @@ def _number(
 
 
 def _float(value: Any, type_: pa.DataType) -> _Read:
+    value = Decimal(value) if isinstance(value, str) else value
     if type(value) not in (int, float, Decimal):
         raise TypeError
     number = float(Decimal(value))
@@ -263,7 +281,7 @@ def _float(value: Any, type_: pa.DataType) -> _Read:
 
 
 def _date(value: Any, _: pa.DataType) -> _Read:
-    found: Any = dt.date.fromisoformat(value) if isinstance(value, str) else value
+    found: Any = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
     if type(found) is dt.date:
         return found, None
     midnight = _moment(found).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -290,14 +308,13 @@ def _moment(value: Any) -> dt.datetime:
     return value
 
 
-_TEXT, _BYTES, _BOOLEAN = _of(str), _of(bytes), _of(bool)
 _READERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any, pa.DataType], _Read]], ...] = (
-    (pa.types.is_boolean, _BOOLEAN),
+    (pa.types.is_boolean, _boolean),
     (pa.types.is_integer, _integer),
     (pa.types.is_decimal, _decimal),
     (pa.types.is_floating, _float),
-    (lambda type_: pa.types.is_string(type_) or pa.types.is_large_string(type_), _TEXT),
+    (lambda type_: pa.types.is_string(type_) or pa.types.is_large_string(type_), _text),
     (pa.types.is_date, _date),
     (pa.types.is_timestamp, _timestamp),
-    (lambda type_: pa.types.is_binary(type_) or pa.types.is_large_binary(type_), _BYTES),
+    (lambda type_: pa.types.is_binary(type_) or pa.types.is_large_binary(type_), _of(bytes)),
 )

@@ -9,7 +9,7 @@
                 | column "IS" ["NOT"] "NULL" | "TRUE" | "FALSE"
     compare    := "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">="
     literal    := number | 'text' | "TRUE" | "FALSE" | "DATE" 'text' | "TIMESTAMP" 'text'
-    column     := name ("." name)*          name := plain | `any text`
+    column     := name ("." name)*          name := plain | `any text` | "any text"
 
 Keywords and names are known in any case; a column alone must be boolean. Quotes double to stand for
 themselves. `filter_terms` settles what may be compared with what.
@@ -44,7 +44,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
       | (?P<text>'(?:[^']|'')*')
-      | (?P<quoted>`(?:[^`]|``)+`)
+      | (?P<quoted>`(?:[^`]|``)+`|"(?:[^"]|"")+")
       | (?P<time>(?:date|timestamp)\s*'(?:[^']|'')*')
       | (?P<word>[^\W\d]\w*)
       | (?P<symbol>==|!=|<>|<=|>=|[=<>(),.])
@@ -90,7 +90,11 @@ def _tokens(text: str) -> list[_Token]:
         if match is None or match.lastgroup is None:
             rest = text[at:].lstrip()
             place = _at(len(text) - len(rest) + 1)
-            hint = "; text is in 'single', names in `back` quotes" if rest[0] in "\"'`" else ""
+            hint = (
+                "; text is in 'single', names in `back` or \"double\" quotes"
+                if rest[0] in "\"'`"
+                else ""
+            )
             raise InvalidFilter(f"filter: unexpected {rest[:20]!r}{place}{hint}")
         tokens.append(_token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
         at = match.end()
@@ -209,7 +213,9 @@ class _Parser:
     def _literal(self) -> Any:
         token, is_truth = self._peek(), self._at("keyword", "TRUE", "FALSE")
         if token.kind not in ("number", "text", "time") and not is_truth:
-            self._refuse("a value" + " (nothing compares with NULL)" * self._at("keyword", "NULL"))
+            hint = " (nothing compares with NULL)" * self._at("keyword", "NULL")
+            hint += " (text is in 'single' quotes)" * (token.kind == "quoted")
+            self._refuse("a value" + hint)
         self._next += 1
         if token.kind == "time":
             return _time(token)

@@ -173,9 +173,10 @@ def _chained(
 ) -> pa.RecordBatchReader:
     first = next(readers, None)
     if first is None:
-        if not isinstance(schema, pa.Schema):
+        wanted = schema(pa.schema([])) if callable(schema) else schema
+        if wanted is None:
             raise DataError("the iterable of batches is empty: give `schema`")
-        return pa.RecordBatchReader.from_batches(schema, [])
+        return pa.RecordBatchReader.from_batches(wanted, [])
     wanted = schema(first.schema) if callable(schema) else schema
     target = first.schema if wanted is None else wanted
     BatchConverter(first.schema, target, coerce_timestamps=coerce_timestamps)

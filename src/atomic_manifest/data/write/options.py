@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from atomic_manifest.arguments import whole_number
 from atomic_manifest.errors import DataError
 
 _OURS = frozenset({"where", "schema", "filesystem", "metadata_collector", "encryption_properties"})
@@ -23,6 +24,17 @@ _UNFAITHFUL = frozenset(
 
 
 CODEC = "zstd"
+
+_NUMBERS = (
+    "max_rows_per_group",
+    "min_rows_per_group",
+    "target_file_size",
+    "max_rows_per_file",
+    "max_open_files",
+    "part_size",
+    "buffer_size",
+    "indexed_columns",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,10 @@ class WriteOptions:
     parquet: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            if (given := getattr(self, name)) is not None:
+                whole = int(given) if isinstance(given, float) and given.is_integer() else given
+                object.__setattr__(self, name, whole_number(name, whole))
         least = {"max_rows_per_group": 1, "max_open_files": 1, "part_size": 1, "buffer_size": 1}
         for name in ("min_rows_per_group", "max_rows_per_file"):
             least[name] = 0

@@ -9,9 +9,10 @@ refuses), and one before the first that the log still has is `VersionNotFound`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
 
+from atomic_manifest.arguments import moment, whole_number
 from atomic_manifest.errors import CorruptLog, DataError, TableNotFound, VersionNotFound
 from atomic_manifest.log.actions import Metadata
 from atomic_manifest.log.entry import LOG_FOLDER, CommitRecord, Entry, entry_path
@@ -22,6 +23,9 @@ from atomic_manifest.store.object_store import ObjectStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENABLED_SINCE = "delta.inCommitTimestampEnablementVersion"
+
+Version: TypeAlias = int | str | date
+"""A number, or a time: a `datetime` (also of pandas), a date, or ISO 8601 text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,7 @@ def history(store: ObjectStore, *, limit: int | None = None) -> Iterator[History
         TableNotFound: There is no log.
         CorruptLog: An entry cannot be decoded.
     """
-    given: object = limit
-    if given is not None and (not isinstance(given, int) or given < 0):
+    if limit is not None and (limit := whole_number("limit", limit)) < 0:
         raise DataError(f"limit is a number of versions from 0 on, got {limit!r}")
     times = _times(store)
     newest_first = list(reversed(times))[:limit]
@@ -93,27 +96,31 @@ def _moment(version: int, milliseconds: int) -> datetime:
         raise CorruptLog(message, path=path, version=version) from error
 
 
-def version_number(store: ObjectStore, version: int | datetime | None) -> int | None:
+def version_number(store: ObjectStore, version: Version | None) -> int | None:
     """The version that is meant by one, or by a time (a naive one is local time); None for the latest.
 
     Raises:
         DataError: It is neither.
         VersionNotFound: See `version_at`.
     """
-    if isinstance(version, datetime):
-        return version_at(store, _milliseconds(version))
-    given: object = version
-    if given is not None and (not isinstance(given, int) or isinstance(given, bool)):
-        raise DataError(f"version is a number or a datetime, got {version!r}")
-    return version
-
-
-def _milliseconds(moment: datetime) -> int:
+    if version is None:
+        return None
+    if (time := moment(version)) is not None:
+        return version_at(store, _milliseconds(time))
     try:
-        return int(moment.timestamp() * 1000)
+        return whole_number("version", version)
+    except DataError:
+        raise DataError(
+            f"version is a number, or a time (a datetime or its ISO 8601 text), got {version!r}"
+        ) from None
+
+
+def _milliseconds(time: datetime) -> int:
+    try:
+        return int(time.timestamp() * 1000)
     except (OverflowError, ValueError) as error:
         raise VersionNotFound(
-            f"{moment.isoformat()} of local time is before the first commit of any log",
+            f"{time.isoformat()} of local time is before the first commit of any log",
             version=None,
         ) from error
 
