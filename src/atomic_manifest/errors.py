@@ -149,6 +149,15 @@ class TableAlreadyExists(LogError, FileExistsError):
     """A table is already there, and the call was to create one."""
 
 
+class TableReplaced(LogError):
+    """The table that a handle was opened on is no longer there: dropped, or dropped and made anew.
+
+    Nothing of the call is in the log. Open the table again. `url` says where it was.
+    """
+
+    url: str
+
+
 class VersionNotFound(LogError, LookupError):
     """The asked version or timestamp is not in the log. `version` names it where known."""
 

@@ -4,6 +4,8 @@ Invariants: the snapshot only moves forward, under a lock; commits run outside i
 a handle do not wait for each other. What is staged is checked against one snapshot and committed on
 that one or on a later one with the same metadata and protocol.
 
+Why a handle looks whether the log is still the one it knows: see `log.state.identity`.
+
 Why a handle asks the log again after a while: creating the entry after an old snapshot's version is safe
 only as long as the log still holds what came after it. Once log clean-up has removed those entries, a
 create would succeed at a version nobody reads any more. So no commit starts from a snapshot older than
@@ -12,7 +14,7 @@ a part of the log's retention.
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import NoReturn, Self
 
@@ -22,13 +24,14 @@ from atomic_manifest.commit.messages import AlreadyCommitted, Budget
 from atomic_manifest.commit.plan import Plan
 from atomic_manifest.commit.result import CommitResult, outcome_recorded, version_or_raise
 from atomic_manifest.env import Env
-from atomic_manifest.errors import CommitConflict, NotFound
+from atomic_manifest.errors import CommitConflict, NotFound, TableReplaced
 from atomic_manifest.forks import lock
 from atomic_manifest.log.actions import Add
 from atomic_manifest.log.folder.entries import read_entry
 from atomic_manifest.log.maintenance.upkeep import maintain
 from atomic_manifest.log.metadata.features import check_writable
 from atomic_manifest.log.metadata.retention import log_retention_ms
+from atomic_manifest.log.state.identity import Look, answers_at_once, check_newer, check_same
 from atomic_manifest.log.state.snapshot import Snapshot, load, refresh
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.store import ObjectStore
@@ -37,6 +40,13 @@ from atomic_manifest.store.safety.tables import check_safe, for_tables
 _log = logging.getLogger("atomic_manifest")
 
 _FRESH_SECONDS_AT_MOST = 3600.0
+
+_KNOWN_SECONDS = 0.01
+"""So long after the log was read, or one's own commit, nobody can have dropped a table on a bucket and made
+another: that takes a listing, a delete, another listing and a PUT in a row."""
+
+_LOOKED_SECONDS = 10.0
+"""So long an answer that the log is still the same stands; the data is uploaded meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,7 +105,12 @@ class Handle:
         self._group = GroupCommitter(self._committer, lambda: self._snapshot, self._committed)
         self._snapshot = snapshot
         self._asked_at = Instant.now(env) if is_latest else _LONG_AGO
+        self._known_at = env.monotonic()
+        self._looked: Look | None = None
         self._maintained = -1
+        if answers_at_once(store) and snapshot.mark is None:
+            with suppress(TableReplaced):  # said by the first call that cannot go on
+                check_same(store, snapshot)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -111,7 +126,14 @@ class Handle:
     def refresh(self) -> Snapshot:
         """Read what was committed since, and move there."""
         asked_at = Instant.now(self.env)
-        current = load(self.store) if self._is_old() else refresh(self.store, self._snapshot)
+        known = self._snapshot
+        if self._is_old():
+            current = load(self.store)
+            check_newer(self.store, known, current)
+        else:
+            same = Look(self.store, known)
+            current = refresh(self.store, known)
+            current = same.result() or current
         self._move_to(current, asked_at)
         return self._snapshot
 
@@ -119,15 +141,12 @@ class Handle:
         """A snapshot fit to start a commit from: writable here, and young enough.
 
         Raises:
+            TableReplaced: The table was dropped.
             UnsupportedByStore: Several writers could win one version on this store.
             UnsupportedTableFeature: The table needs what is not written here.
         """
-        check_safe(self.store)
-        if self._is_old():
-            self.refresh()
-        snapshot = self._snapshot
-        check_writable(snapshot.protocol, snapshot.metadata)
-        return snapshot
+        self._look()
+        return self._ready()
 
     def recorded(self, txn: tuple[str, int] | None) -> CommitResult | None:
         """The result of a transaction that the handle's snapshot already holds; see `recorded`."""
@@ -141,7 +160,8 @@ class Handle:
                 log are gone.
         """
         with self.discarding(staged.adds):
-            self.writable()  # uploading may have taken longer than the log is kept
+            self._ready()  # uploading may have taken longer than the log is kept
+            self._confirm()
             result = self._acknowledge(self._group.commit(plan, snapshot), staged)
         if result.already_committed:
             self.discard(staged.adds)
@@ -162,6 +182,7 @@ class Handle:
             AtomicManifestError: As `version_or_raise`.
         """
         self._check_follows(snapshot, staged.commit_id, begun_at)
+        self._confirm()
         settled = self._committer.settle(plan, snapshot)
         self._committed(settled.snapshot)
         return self._acknowledge(settled, staged)
@@ -199,6 +220,41 @@ class Handle:
                 version=version,
             ) from error
 
+    def _ready(self) -> Snapshot:
+        """The handle's snapshot, once it is young enough and known to be writable."""
+        check_safe(self.store)
+        if self._is_old():
+            self.refresh()
+        snapshot = self._snapshot
+        check_writable(snapshot.protocol, snapshot.metadata)
+        return snapshot
+
+    def _look(self) -> None:
+        """Look whether the log is still the one of the handle's snapshot, or begin to.
+
+        Raises:
+            TableReplaced: It is another.
+        """
+        if answers_at_once(self.store):
+            self._follow(check_same(self.store, self._snapshot))
+            return
+        if self.env.monotonic() - self._known_at > _KNOWN_SECONDS:
+            self._looked = Look(self.store, self._snapshot)
+
+    def _confirm(self) -> None:
+        """Be sure of what `_look` began to find out, and that it was not long ago. Raises as it does."""
+        known_at = self._known_at
+        if self._looked is not None:
+            known_at = max(known_at, self._looked.begun_at)
+        if answers_at_once(self.store) or self.env.monotonic() - known_at > _LOOKED_SECONDS:
+            self._look()
+        if self._looked is not None:
+            self._follow(self._looked.result())
+
+    def _follow(self, newest: Snapshot | None) -> None:
+        if newest is not None:
+            self._move_to(newest, Instant.now(self.env))
+
     def _committed(self, snapshot: Snapshot) -> None:
         # A commit that got nowhere proves nothing of how young the snapshot is.
         if snapshot.version > self._snapshot.version:
@@ -216,6 +272,7 @@ class Handle:
             if snapshot.version >= self._snapshot.version:
                 self._snapshot = snapshot
                 self._asked_at = max(self._asked_at, asked_at)
+                self._known_at = self.env.monotonic()
 
     def _maintain(self, snapshot: Snapshot) -> None:
         """Maintenance after the commit, which stands whatever comes of this."""

@@ -1,9 +1,12 @@
 """The commit machine, scenario by scenario; `test_transitions` says that they cover the table."""
 
+from dataclasses import replace
+
 import pytest
+from msgspec import structs
 
 from atomic_manifest.commit.conflicts import Overtaken
-from atomic_manifest.commit.intent import ReadTable
+from atomic_manifest.commit.intent import Isolation, ReadTable
 from atomic_manifest.commit.messages import (
     AlreadyCommitted,
     Budget,
@@ -32,10 +35,10 @@ from atomic_manifest.commit.messages import (
     Waited,
 )
 from atomic_manifest.commit.protocol import CommitMachine
-from atomic_manifest.errors import CorruptLog, StorePermissionDenied
+from atomic_manifest.errors import CorruptLog, StorePermissionDenied, TableReplaced
 from atomic_manifest.log.actions import DomainMetadata, Txn
 from atomic_manifest.log.entry import Entry, decode
-from tests.commit.actions import add, intent, partitions, remove
+from tests.commit.actions import METADATA, add, intent, partitions, remove
 
 TIMEOUT = TimeoutError("no answer")
 ALONE = intent(add(), DomainMetadata(domain="d", configuration="{}"))
@@ -495,3 +498,36 @@ def test_an_event_that_a_state_does_not_take_raises_and_changes_nothing(told, ev
     with pytest.raises(UnexpectedEvent, match=type(machine.state).__name__):
         machine.handle(event, Moment(99.0, 99, 0.9))
     assert (machine.state, machine.request, dict(vars(machine.progress))) == before
+
+
+# --- another table --------------------------------------------------------------------------------
+
+
+def of_table(table, version=5, **fields):
+    return other(version, table=table, **fields)
+
+
+def test_a_winner_of_another_table_refuses_the_commit_for_certain():
+    scenario = Scenario(intent(add(), base_metadata=METADATA)).told(EntryRefused())
+    outcome = scenario.tell(read(of_table("another")))
+    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome.cause, TableReplaced)
+
+
+@pytest.mark.parametrize("table", [None, METADATA.id])
+def test_a_winner_of_the_same_table_or_of_none_that_is_named_is_a_lost_race(table):
+    scenario = Scenario(intent(add(), base_metadata=METADATA)).told(EntryRefused())
+    assert scenario.tell(read(of_table(table))) == Creating()
+
+
+def test_its_own_entry_is_its_own_whatever_table_it_names():
+    scenario = Scenario(intent(add(), base_metadata=METADATA)).told(Unanswered(TIMEOUT))
+    assert scenario.tell(read(replace(scenario.own(), table="another"))) == Committed(5)
+
+
+def test_a_table_that_gets_another_id_in_its_own_log_is_the_same_table():
+    wanted = intent(add(), base_metadata=METADATA, isolation=Isolation.WRITE_SERIALIZABLE)
+    scenario = Scenario(wanted).told(EntryRefused())
+    renamed = structs.replace(METADATA, id="second")
+    outcome = scenario.tell(read(of_table(METADATA.id, metadata=renamed), of_table("second", 6)))
+    assert not isinstance(outcome, Rejected)

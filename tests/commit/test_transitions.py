@@ -102,6 +102,7 @@ def _readable(asked: ReadEntries):
     yield (Entry(first, txns=(Txn(app_id="x", version=2),)),)
     yield (Entry(first, removes=(remove("a"),)),)
     yield (Entry(first, revoked=frozenset({INTENT.commit_id})),)
+    yield (Entry(first, table="another"),)
     yield (Entry(first, commits=(CommitRecord("elder", "WRITE"),)),)
 
 

@@ -65,7 +65,7 @@ def test_a_fault_at_any_request_of_an_append_loses_and_duplicates_nothing(modell
 def test_an_append_from_an_open_handle_is_two_requests_on_the_wire(modelled_s3):
     url = f"s3://{modelled_s3.new_bucket()}/t"
     am.append(url, rows(0), storage_options=modelled_s3.storage_options)
-    table = am.Table.open(url, storage_options=modelled_s3.storage_options)
+    table = am.Table.open(url, storage_options=modelled_s3.storage_options, env=FakeEnv())
     modelled_s3.reset(keep_objects=True)
     table.append(rows(1))
     (data, key, status), (entry, entry_key, entry_status) = modelled_s3.requests()
@@ -92,7 +92,7 @@ def test_a_large_append_is_uploaded_in_parts_of_the_asked_size(modelled_s3):
     options = modelled_s3.storage_options
     data = pa.table({"id": pa.array(range(2_000_000), pa.int64())})
     am.append(url, data.slice(0, 1), storage_options=options)
-    table = am.Table.open(url, storage_options=options)
+    table = am.Table.open(url, storage_options=options, env=FakeEnv())
     modelled_s3.reset(keep_objects=True)
     written = am.WriteOptions(
         part_size=5 << 20, parquet={"use_dictionary": False}, compression="none"

@@ -174,6 +174,7 @@ def merged(version: int, intents: Sequence[Intent]) -> Entry:
         txns=tuple(txn for part in parts for txn in part.txns),
         commit_info=info,
         commits=tuple(record for part in parts for record in part.commits),
+        table=parts[0].table,
     )
 
 
@@ -200,12 +201,15 @@ def render(accepted: Sequence[Candidate], version: int, unix_ms: int) -> bytes:
         blind_append=all(intent.is_blind for intent in intents),
         engine=ENGINE,
         user=first.user_info if len(intents) == 1 else None,
+        table=first.table,
     )
     body = b"".join(candidate.body for candidate in accepted)
     return seal(encode([info]) + body, version)
 
 
-def render_revocation(ids: Sequence[str], version: int, unix_ms: int) -> bytes:
+def render_revocation(
+    ids: Sequence[str], version: int, unix_ms: int, table: str | None = None
+) -> bytes:
     """The bytes of an entry that changes nothing, and says that these commits will never be."""
     info = commit_info(
         [CommitRecord(f"{ids[0]}-revocation", "REVOKE")],
@@ -217,5 +221,6 @@ def render_revocation(ids: Sequence[str], version: int, unix_ms: int) -> bytes:
         blind_append=True,
         engine=ENGINE,
         revoked=ids,
+        table=table,
     )
     return seal(encode([info]), version)

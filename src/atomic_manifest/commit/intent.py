@@ -109,6 +109,13 @@ class Intent:
         return (CommitRecord(self.commit_id, self.operation, self.txn, self.user_info),)
 
     @property
+    def table(self) -> str | None:
+        """The id of the table it is made for, or that it makes."""
+        if self.base_metadata is not None:
+            return self.base_metadata.id
+        return next((each.id for each in self.actions if isinstance(each, Metadata)), None)
+
+    @property
     def txns(self) -> tuple[Txn, ...]:
         """Its transactions."""
         return tuple(action for action in self.actions if isinstance(action, Txn))
@@ -147,4 +154,5 @@ class Intent:
             cdcs=tuple(a for a in self.actions if isinstance(a, Cdc)),
             domain_metadata=tuple(a for a in self.actions if isinstance(a, DomainMetadata)),
             commits=self.records,
+            table=self.table,
         )

@@ -36,11 +36,13 @@ from atomic_manifest.commit.messages import (
     Outcome,
     OutOfOrder,
     PostIntent,
+    Rejected,
     Unknown,
 )
 from atomic_manifest.commit.posted import LIFETIME, decode_intent, encode_intent, id_in, key_of
 from atomic_manifest.commit.sound import same_table
-from atomic_manifest.log.entry import Entry
+from atomic_manifest.errors import TableReplaced
+from atomic_manifest.log.entry import Entry, entry_path, mark_of
 
 _REMEMBERED_ENTRIES = 64
 _REMEMBERED_ACTIONS = 10_000
@@ -144,6 +146,7 @@ class Progress:
         self.now = moment
         self.final: Entry | None = None
         self._intent = intent
+        self._table = None if intent.base_metadata is None else intent.base_metadata.id
         self._ids = frozenset(record.id for record in intent.records)
         self._memory = memory
         self._suspects = memory.suspects
@@ -201,7 +204,7 @@ class Progress:
     def _revocation(self) -> bytes:
         ids = [record.id for record in self._intent.records]
         self.combination = None
-        return render_revocation(ids, self.version, self.now.unix_ms)
+        return render_revocation(ids, self.version, self.now.unix_ms, self._table)
 
     def post(self) -> PostIntent:
         """Post the intent, as of the version reached: there was no conflict up to there."""
@@ -372,6 +375,10 @@ class Progress:
                 return Committed(entry.version)
             if not self._ids.isdisjoint(entry.revoked):
                 return GaveUp()
+            if entry.table is not None and self._table not in (None, entry.table):
+                return Rejected(replaced(entry, self._table))
+            if entry.metadata is not None and self._table is not None:
+                self._table = entry.metadata.id
             self.in_doubt = self.unanswered = False
             self.damaged = 0
             self.entries.append(entry)
@@ -410,7 +417,7 @@ class Progress:
     def acknowledge(self) -> Committed:
         """The entry just sent is in the log."""
         assert self.combination is not None  # noqa: S101 - a revocation is not acknowledged
-        self.final = self.combination.entry
+        self.final = replace(self.combination.entry, mark=mark_of(self.data))
         return Committed(self.version)
 
     # --- afterwards ---
@@ -449,6 +456,15 @@ class Progress:
             garbage=frozenset(sorted(self._garbage)[-_REMEMBERED_KEYS:]),
             recent=_last_small(known[-_REMEMBERED_ENTRIES:]),
         )
+
+
+def replaced(entry: Entry, table: str | None) -> TableReplaced:
+    """The error of meeting an entry of another table in the log."""
+    return TableReplaced(
+        f"{entry_path(entry.version)} belongs to table {entry.table}, which has taken the place of "
+        f"table {table}. Nothing was committed; open the table again",
+        version=entry.version,
+    )
 
 
 def _last_small(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -26,6 +26,8 @@ Invariants:
 * A 404 after an unanswered PUT proves nothing: the same bytes go to the same version again. 412, 409
   and 429 prove nothing either, because the network may have delivered a PUT twice: they put the
   version in doubt until its entry has been read.
+* An entry that says it is of another table settles it: the table was dropped and made anew, and what was
+  made for the old one is in no log of the new one's.
 * An entry that comes damaged is read again. If it stays so, an attempt that was not answered, or that may
   be what came, stays unknown.
 * Attempts and time are bounded. A PUT that is neither acknowledged nor denied is looked for before the
@@ -406,7 +408,7 @@ def _to(handler: _Handler, *states: type[Any]) -> Transition:
     return Transition(handler, frozenset(states))
 
 
-_READ = (Committed, AlreadyCommitted, OutOfOrder, Conflicted, GaveUp)
+_READ = (Committed, AlreadyCommitted, OutOfOrder, Conflicted, GaveUp, Rejected)
 _SETTLED = (*_READ, Unknown)
 
 TRANSITIONS: dict[tuple[type[Any], type[Any]], Transition] = {

@@ -1,18 +1,19 @@
 """One entry of the log: `_delta_log/{version:020}.json`, one JSON action a line.
 
-Every entry this library writes names the commits it holds, in
-`commitInfo.atomicManifest = {"commits": [{"id", "operation", "txn"?, "info"?}], "revoked"?: [id]}`: the log
-itself answers "did I commit?", one entry can hold several commits, and an entry can declare that a commit
-will never be. To any other engine it is a plain Delta commit.
+Every entry this library writes names the commits it holds and the table it is for, in
+`commitInfo.atomicManifest = {"commits": [{"id", "operation", "txn"?, "info"?}], "table", "revoked"?: [id]}`
+(older ones name no table): the log itself answers "did I commit?", one entry can hold several commits, and
+an entry can declare that a commit will never be. To any other engine it is a plain Delta commit.
 
 Error semantics: bytes that are not an entry raise `CorruptLog` naming the file, the version and the
 line. Unknown actions and unknown fields are ignored, as the protocol asks of readers.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -35,6 +36,23 @@ _PROVENANCE = "atomicManifest"
 _OURS = b'"' + _PROVENANCE.encode()
 _OF_CHECKPOINTS = {"checkpointMetadata", "sidecar"}
 _T = TypeVar("_T")
+
+
+Mark: TypeAlias = tuple[int, int]
+"""The size of an entry and the CRC-32 of its beginning: two entries of one version have two."""
+
+MARKED_BYTES = 16 * 1024
+"""How much of an entry its mark is of; what tells it from others stands there."""
+
+
+def mark_of(data: bytes, size: int | None = None) -> Mark:
+    """The mark of an entry.
+
+    Args:
+        data: Its bytes, or the first `MARKED_BYTES` of them.
+        size: Of all of it, if these are not.
+    """
+    return len(data) if size is None else size, zlib.crc32(memoryview(data)[:MARKED_BYTES])
 
 
 def entry_path(version: int) -> str:
@@ -66,7 +84,11 @@ class CommitRecord(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One committed version, decoded."""
+    """One committed version, decoded.
+
+    `table` is the id of the table it was made for, if this library made it; `mark` tells its bytes from
+    those of others.
+    """
 
     version: int
     protocol: Protocol | None = None
@@ -79,6 +101,8 @@ class Entry:
     commit_info: Mapping[str, Any] | None = None
     commits: tuple[CommitRecord, ...] = ()
     revoked: frozenset[str] = frozenset()
+    table: str | None = None
+    mark: Mark | None = field(default=None, compare=False, repr=False)
 
     def holds(self, commit_id: str) -> bool:
         """Whether the commit with this id is part of the entry."""
@@ -123,7 +147,7 @@ def decode(data: bytes, version: int) -> Entry:
         lines = _LINE.decode_lines(data)
         if not all(map(_is_plain, lines)):
             _check_names(data)
-        entry = _collect(lines, version)
+        entry = _collect(lines, version, mark_of(data))
         if entry.commits and not sealed:
             raise msgspec.ValidationError("it names commits of ours, and has lost its seal")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -167,7 +191,7 @@ def _check_names(data: bytes) -> None:
             raise msgspec.ValidationError("it is a checkpoint")
 
 
-def _collect(lines: Sequence[_Line], version: int) -> Entry:
+def _collect(lines: Sequence[_Line], version: int, mark: Mark) -> Entry:
     info = next((line.commit_info for line in lines if line.commit_info is not None), None)
     return Entry(
         version,
@@ -183,6 +207,8 @@ def _collect(lines: Sequence[_Line], version: int) -> Entry:
         commit_info=info,
         commits=_provenance(info, "commits", tuple[CommitRecord, ...], ()),
         revoked=_provenance(info, "revoked", frozenset[str], frozenset()),
+        table=_provenance(info, "table", str, None),
+        mark=mark,
     )
 
 
@@ -277,6 +303,7 @@ def commit_info(
     engine: str,
     user: Mapping[str, Any] | None = None,
     revoked: Sequence[str] = (),
+    table: str | None = None,
 ) -> CommitInfo:
     """The `commitInfo` of an entry of ours that holds `commits`.
 
@@ -291,8 +318,11 @@ def commit_info(
         engine: Name and version of this library.
         user: The user's own fields; ours win over fields of the same name.
         revoked: Ids of commits that shall never be in the log.
+        table: The id of the table it is made for.
     """
     provenance: dict[str, Any] = {"commits": [msgspec.to_builtins(record) for record in commits]}
+    if table is not None:
+        provenance["table"] = table
     if revoked:
         provenance["revoked"] = list(revoked)
     fields = {name: value for name, value in (user or {}).items() if name != ENTRY_SEAL}

@@ -19,11 +19,17 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atomic_manifest.errors import CorruptLog, InvalidSchema, NotFound, VersionNotFound
+from atomic_manifest.errors import (
+    CorruptLog,
+    InvalidSchema,
+    NotFound,
+    TableReplaced,
+    VersionNotFound,
+)
 from atomic_manifest.forks import lock
 from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.checkpoint.reader import Checkpoint
-from atomic_manifest.log.entry import LOG_FOLDER, Entry
+from atomic_manifest.log.entry import LOG_FOLDER, Entry, Mark, entry_path
 from atomic_manifest.log.folder.compaction import read_compaction
 from atomic_manifest.log.folder.entries import read_entries, read_entry
 from atomic_manifest.log.folder.segment import LogSegment, find_segment
@@ -50,6 +56,7 @@ class Snapshot:
         store: Rooted at the table.
         replay: The log up to the version; holds a protocol and a metadata action.
         timestamp_ms: See the attribute.
+        mark: See the attribute.
 
     Attributes:
         version: The version.
@@ -58,17 +65,21 @@ class Snapshot:
         timestamp_ms: When the version was committed, milliseconds since the Unix epoch: its in-commit
             timestamp if it has one; else the store's clock if it was loaded, its own `commitInfo` if
             it was advanced to.
+        mark: Of the version's entry; None if that was not read so far.
 
     Raises:
         CorruptLog: The log has no protocol or no metadata.
         UnsupportedTableFeature: The table needs what we lack.
     """
 
-    def __init__(self, store: ObjectStore, replay: Replay, timestamp_ms: int) -> None:
+    def __init__(
+        self, store: ObjectStore, replay: Replay, timestamp_ms: int, mark: Mark | None = None
+    ) -> None:
         self.version = replay.version
         self.protocol: Protocol = _required(replay.protocol, "protocol", replay.version)
         self.metadata: Metadata = _required(replay.metadata, "metaData", replay.version)
         self.timestamp_ms = timestamp_ms
+        self.mark = mark
         self._store = store
         self._replay = replay
         self._files: pa.Table | None = None
@@ -192,9 +203,8 @@ class Snapshot:
         if not entries:
             return self
         timestamp_ms = committed_ms(entries[-1]) or _integer(entries[-1], "timestamp")
-        return Snapshot(
-            self._store, self._replay.advance(entries), timestamp_ms or self.timestamp_ms
-        )
+        replay = self._replay.advance(entries)
+        return Snapshot(self._store, replay, timestamp_ms or self.timestamp_ms, entries[-1].mark)
 
     def reading(self, read: Callable[[Replay], _T]) -> _T:
         """What `read` makes of the log's replay. It may be called again.
@@ -238,13 +248,14 @@ def load(store: ObjectStore, *, version: int | None = None) -> Snapshot:
     if last is None and in_commit_timestamps(replay.metadata):
         last = _entry_if_any(store, segment.version)
     in_commit = None if last is None else committed_ms(last)
-    return Snapshot(store, replay, segment.modified_ms if in_commit is None else in_commit)
+    timestamp_ms = segment.modified_ms if in_commit is None else in_commit
+    return Snapshot(store, replay, timestamp_ms, None if last is None else last.mark)
 
 
 def begin(store: ObjectStore, entry: Entry) -> Snapshot:
     """The state after the first entry of a table, without a request."""
     timestamp_ms = committed_ms(entry) or _integer(entry, "timestamp") or 0
-    return Snapshot(store, Replay().advance([entry]), timestamp_ms)
+    return Snapshot(store, Replay().advance([entry]), timestamp_ms, entry.mark)
 
 
 def refresh(store: ObjectStore, snapshot: Snapshot) -> Snapshot:
@@ -256,10 +267,19 @@ def refresh(store: ObjectStore, snapshot: Snapshot) -> Snapshot:
 
     Raises:
         CorruptLog: A new entry cannot be decoded.
+        TableReplaced: A new entry is of another table.
         UnsupportedTableFeature: The table now needs what we lack.
     """
     entries: list[Entry] = []
+    table = snapshot.metadata.id
     while (entry := _entry_if_any(store, snapshot.version + len(entries) + 1)) is not None:
+        if entry.table not in (None, table):
+            raise TableReplaced(
+                f"{entry_path(entry.version)} belongs to table {entry.table}, which has taken the place "
+                f"of table {table}; open the table again",
+                url=store.url,
+            )
+        table = entry.metadata.id if entry.metadata is not None else table
         entries.append(entry)
     return snapshot.advance(entries)
 
