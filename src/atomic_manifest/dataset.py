@@ -180,6 +180,7 @@ def _write(
         partition_by=snapshot.partition_columns,
         request=request,
         mapping=snapshot.column_mapping,
+        configuration=snapshot.configuration,
     )
     if not staged.adds:
         return nothing_to_commit(snapshot)

@@ -107,6 +107,7 @@ def write_first(
         schema=canonical(spec.schema),
         partition_by=spec.partition_by,
         request=request,
+        configuration=spec.configuration,
     )
     committer = Committer(store, env, budget)
     intent = create_intent(spec, staged, table_id)

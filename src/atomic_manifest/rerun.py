@@ -114,6 +114,7 @@ def overwrite_where(
         partition_by=snapshot.partition_columns,
         request=replace(request, check=requirement(predicate, snapshot.schema)),
         mapping=snapshot.column_mapping,
+        configuration=snapshot.configuration,
     )
 
     def begin() -> Transaction:

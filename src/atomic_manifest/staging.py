@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -140,6 +141,7 @@ def stage(
     partition_by: Sequence[str],
     request: WriteRequest,
     mapping: ColumnMapping = NO_MAPPING,
+    configuration: Mapping[str, str] = MappingProxyType({}),
 ) -> Staged:
     """Write `reader`'s rows as data files of a new commit. Nothing names them yet.
 
@@ -153,6 +155,7 @@ def stage(
         partition_by: The table's partition columns.
         request: How to write them.
         mapping: What files and log call the table's columns.
+        configuration: The table's properties.
 
     Raises:
         DataError: The rows do not fit the schema.
@@ -177,6 +180,7 @@ def stage(
             options=request.options,
             env=env,
             mapping=mapping,
+            configuration=configuration,
             name=None if name is None else lambda sequence: name(sequence, commit_id),
             progress=told,
         )

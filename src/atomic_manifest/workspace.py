@@ -116,6 +116,7 @@ class Workspace:
             partition_by=self.snapshot.partition_columns,
             request=request,
             mapping=self.snapshot.column_mapping,
+            configuration=self.snapshot.configuration,
         )
         self._uploaded += staged.adds
         return staged

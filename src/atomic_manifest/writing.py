@@ -303,4 +303,5 @@ class Writing(Reading):
             partition_by=snapshot.partition_columns,
             request=request,
             mapping=snapshot.column_mapping,
+            configuration=snapshot.configuration,
         )

@@ -79,9 +79,25 @@ _DECIMALS = dict.fromkeys(QUERIES, FILES)
 # Here the engine keeps conditions to itself and asks for all rows: it opens so many files.
 KEPT_BY_ENGINE: dict[tuple[str, str], dict[str, int]] = {
     **{("duckdb", kind): {"not in": FILES, **_OF_NULLS} for kind in VALUES},
+    **{
+        ("duckdb", kind): {"not in": FILES, **_OF_NULLS, "nothing": 0}
+        for kind in ("timestamp", "timestamp_ntz")
+    },
     ("duckdb", "decimal"): {**_DECIMALS, "nothing": 0},
     ("polars", "decimal"): {**_DECIMALS, "not in": 5, "null": 1, "not null": 5},
 }
+
+
+# Bounds of times have milliseconds, so these files may hold other times than the one they do.
+KEPT_BY_MILLISECONDS = {
+    "less": 3, "not one": 5, "negated": 5, "outside": 4, "nothing": 1, "not in": 5,
+}  # fmt: skip
+
+
+def needed(kind: str, layout: str, name: str) -> int:
+    """How many files a query has to open."""
+    coarse = layout == "statistics" and kind.startswith("timestamp")
+    return (KEPT_BY_MILLISECONDS if coarse else {}).get(name, QUERIES[name].left)
 
 
 def _literal(value: Any) -> str:
@@ -125,9 +141,9 @@ def _filled(path: Any, kind: str, layout: str) -> CountingDriver:
 
 
 @pytest.fixture(scope="module", params=[(k, y) for k in VALUES for y in LAYOUTS], ids="-".join)
-def table(request, tmp_path_factory) -> tuple[str, CountingDriver]:
+def table(request, tmp_path_factory) -> tuple[str, str, CountingDriver]:
     kind, layout = request.param
-    return kind, _filled(tmp_path_factory.mktemp("pruning") / "t", kind, layout)
+    return kind, layout, _filled(tmp_path_factory.mktemp("pruning") / "t", kind, layout)
 
 
 def opened(driver: CountingDriver) -> int:
@@ -137,7 +153,7 @@ def opened(driver: CountingDriver) -> int:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_engines_open_the_files_of_a_query_and_no_others(table, engine):
-    kind, driver = table
+    kind, layout, driver = table
     store = ObjectStore(driver)
     snapshot, found, wanted = load(store), {}, {}
     for name, query in QUERIES.items():
@@ -149,13 +165,13 @@ def test_engines_open_the_files_of_a_query_and_no_others(table, engine):
         rows = ENGINES[engine](dataset, query, VALUES[kind][1])
         found[name] = rows, opened(driver)
         kept = KEPT_BY_ENGINE.get((engine, kind), {})
-        wanted[name] = query.left * ROWS, kept.get(name, query.left)
+        wanted[name] = query.left * ROWS, kept.get(name, needed(kind, layout, name))
     assert found == wanted
 
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_filter_that_is_given_to_us_prunes_for_every_engine(table, name):
-    kind, driver = table
+    kind, layout, driver = table
     store, query = ObjectStore(driver), QUERIES[name]
     texts = [
         str(value) if isinstance(value, int | Decimal) else f"'{value}'"
@@ -169,7 +185,8 @@ def test_a_filter_that_is_given_to_us_prunes_for_every_engine(table, name):
     ):
         driver.clear()
         assert len(engine()) == query.left * ROWS
-        assert opened(driver) == query.left
+        # By the footers it read before, Arrow leaves out the more.
+        assert query.left <= opened(driver) <= needed(kind, layout, name)
 
 
 def _has_pytz() -> bool:

@@ -12,6 +12,7 @@ from atomic_manifest.log.actions import Metadata
 from atomic_manifest.log.metadata.features import required_protocol
 from atomic_manifest.log.metadata.retention import check as check_retention
 from atomic_manifest.log.metadata.schema import check_partition_columns, to_arrow, to_delta
+from atomic_manifest.log.stats.indexed import check_indexed
 from atomic_manifest.ops.staged import Staged
 
 
@@ -45,6 +46,7 @@ class TableSpec:
         check_retention(self.configuration)
         schema_string = to_delta(self.schema)
         check_partition_columns(to_arrow(schema_string), self.partition_by)
+        check_indexed(to_arrow(schema_string), self.partition_by, self.configuration)
         return Metadata(
             id=table_id,
             schema_string=schema_string,

@@ -48,16 +48,16 @@ def test_all_columns_of_a_small_file():
             "i": -1,
             "s": "a",
             "d": "1960-01-02",
-            "t": "1970-01-01T00:00:00.000001Z",
-            "n": "1970-01-01T00:00:00.000001",
+            "t": "1970-01-01T00:00:00.000Z",
+            "n": "1970-01-01T00:00:00.000",
             "c": Decimal("-2.25"),
         },
         "maxValues": {
             "i": 3,
             "s": "b",
             "d": "2020-01-01",
-            "t": "1970-01-01T00:00:02.000000Z",
-            "n": "1970-01-01T00:00:02.000000",
+            "t": "1970-01-01T00:00:02.000Z",
+            "n": "1970-01-01T00:00:02.000",
             "c": Decimal("1.50"),
         },
         "nullCount": {"i": 1, "s": 1, "d": 1, "t": 1, "n": 1, "c": 1, "b": 2, "x": 0, "e": 3},
@@ -145,18 +145,18 @@ def test_dates_and_times_beyond_iso_years_are_left_out():
     table = pa.table({"d": pa.array([0, 2**30], pa.date32()), "t": pa.array([-(2**62), 0], UTC)})
     stats = _stats(table)
     assert stats["minValues"] == {"d": "1970-01-01"}
-    assert stats["maxValues"] == {"t": "1970-01-01T00:00:00.000000Z"}
+    assert stats["maxValues"] == {"t": "1970-01-01T00:00:00.000Z"}
 
 
 @pytest.mark.parametrize(
     ("unit", "low", "high"),
     [
-        ("ms", "1969-12-31T23:59:59.999000", "1970-01-01T00:00:00.001000"),
-        ("us", "1969-12-31T23:59:59.999999", "1970-01-01T00:00:00.000001"),
-        ("ns", "1969-12-31T23:59:59.999999", "1970-01-01T00:00:00.000001"),
+        ("ms", "1969-12-31T23:59:59.999", "1970-01-01T00:00:00.001"),
+        ("us", "1969-12-31T23:59:59.999", "1970-01-01T00:00:00.001"),
+        ("ns", "1969-12-31T23:59:59.999", "1970-01-01T00:00:00.001"),
     ],
 )
-def test_bounds_of_finer_times_are_widened_to_microseconds(unit, low, high):
+def test_bounds_of_finer_times_are_widened_to_milliseconds(unit, low, high):
     stats = _stats(pa.table({"t": pa.array([-1, 1], pa.timestamp(unit))}))
     assert stats["minValues"] == {"t": low}
     assert stats["maxValues"] == {"t": high}

@@ -22,7 +22,8 @@ from atomic_manifest.data.write.floats import Floats, floats_of
 from atomic_manifest.data.write.joining import Encoded, encoded
 from atomic_manifest.data.write.options import CODEC, WriteOptions
 from atomic_manifest.errors import DataError
-from atomic_manifest.log.stats.footer import covered
+from atomic_manifest.log.stats.footer import Indexed, covered
+from atomic_manifest.log.stats.indexed import INDEXED_COLUMNS
 
 _OF_ENCODINGS = frozenset({"use_dictionary", "column_encoding", "use_byte_stream_split"})
 
@@ -47,18 +48,20 @@ class RowGroupEncoder:
     Args:
         schema: Of the rows.
         options: See `WriteOptions`.
+        indexed: The columns with statistics, if the options do not say how many.
 
     Raises:
         DataError: Arrow does not take the options, for this schema.
     """
 
-    def __init__(self, schema: pa.Schema, options: WriteOptions) -> None:
+    def __init__(
+        self, schema: pa.Schema, options: WriteOptions, indexed: Indexed = INDEXED_COLUMNS
+    ) -> None:
         self._schema = schema
         self._options = options
+        indexed = indexed if options.indexed_columns is None else options.indexed_columns
         self._covered = frozenset(
-            path
-            for path, type_ in covered(schema, options.indexed_columns)
-            if types.is_floating(type_)
+            path for path, type_ in covered(schema, indexed) if types.is_floating(type_)
         )
         self._chooses = not _OF_ENCODINGS & options.parquet.keys()
         self._sampled = [field.name for field in schema if _can_be_counted(field.type)]

@@ -23,7 +23,8 @@ from atomic_manifest.data.write.row_group import Rows
 from atomic_manifest.data.write.sink import ParquetSink, WrittenFile
 from atomic_manifest.data.write.workers import Job, Workers
 from atomic_manifest.log.metadata import partition
-from atomic_manifest.log.stats.footer import FooterStatistics
+from atomic_manifest.log.stats.footer import FooterStatistics, Indexed
+from atomic_manifest.log.stats.indexed import INDEXED_COLUMNS
 from atomic_manifest.store.batch import Batch
 
 _NO_ROWS = Rows([], 0, 0)
@@ -91,6 +92,7 @@ class FileSet:
         partition_by: What files and log call the partition columns.
         name: The file name for a sequence number.
         options: See `WriteOptions`.
+        indexed: The columns with statistics, if the options do not say how many.
         repeatable: See `ParquetSink`. Finished files then stay in any case.
 
     Attributes:
@@ -105,8 +107,10 @@ class FileSet:
         name: Callable[[int], str],
         options: WriteOptions,
         *,
+        indexed: Indexed = INDEXED_COLUMNS,
         repeatable: bool = False,
     ) -> None:
+        indexed = indexed if options.indexed_columns is None else options.indexed_columns
         self._repeatable = repeatable
         self._store = batch.store
         self._part_size = options.part_size if batch.waits else min(options.part_size, _LOCAL_PART)
@@ -114,9 +118,9 @@ class FileSet:
         self._partition_by = tuple(partition_by)
         self._name = name
         self._options = options
-        self._encoder = RowGroupEncoder(schema, options)
+        self._encoder = RowGroupEncoder(schema, options, indexed)
         self._alike = Alike(self._encoder)
-        self._statistics = FooterStatistics(schema, options.indexed_columns)
+        self._statistics = FooterStatistics(schema, indexed)
         self._files: list[StagedFile] = []
         self._size = 0
         self._in_flight = max(1, options.buffer_size // 2)

@@ -56,7 +56,8 @@ class WriteOptions:
             files are one PUT. At most 1 MiB on local disk.
         buffer_size: Bytes of rows held back, over all partitions, to make row groups large. Up to half as
             much again is being encoded meanwhile, and as much being split by partition.
-        indexed_columns: How many leaf columns get statistics (`delta.dataSkippingNumIndexedCols`).
+        indexed_columns: How many leaf columns get statistics, -1 for all; None leaves it to the table
+            (`delta.dataSkippingStatsColumns`, `delta.dataSkippingNumIndexedCols`).
         parquet: Further arguments of `pyarrow.parquet.ParquetWriter`; they win over ours.
     """
 
@@ -68,7 +69,7 @@ class WriteOptions:
     max_open_files: int = 256
     part_size: int = 8 << 20
     buffer_size: int = 256 << 20
-    indexed_columns: int = 32
+    indexed_columns: int | None = None
     parquet: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -9,8 +9,9 @@ interrupt) comes through after open uploads were aborted and finished files dele
 be cleaned up is said in a note on it, and is never named by a log.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from atomic_manifest.env import Env
 from atomic_manifest.log import path
 from atomic_manifest.log.actions import Add
 from atomic_manifest.log.metadata.column_mapping import NO_MAPPING, ColumnMapping
+from atomic_manifest.log.stats.indexed import indexed_columns
 from atomic_manifest.store.batch import batched
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -61,6 +63,7 @@ def write_files(
     options: WriteOptions,
     env: Env,
     mapping: ColumnMapping = NO_MAPPING,
+    configuration: Mapping[str, str] = MappingProxyType({}),
     name: Callable[[int], str] | None = None,
     task: Task | None = None,
     progress: Progress | None = None,
@@ -76,6 +79,7 @@ def write_files(
         options: See `WriteOptions`.
         env: Gives the files' modification time.
         mapping: What files and log call the table's columns.
+        configuration: The table's properties, which say what there are statistics of.
         name: The file name for a sequence number; `part-00000-<file_prefix>.parquet` by default. Never
             twice the same in a table's life: a file that is there is replaced, and on failure deleted.
         task: Whose files these are, if it may be repeated: it names them, and finished ones stay even
@@ -102,6 +106,9 @@ def write_files(
         physical,
         name or (lambda sequence: f"part-{sequence:05}-{file_prefix}.parquet"),
         options,
+        indexed=frozenset(
+            path for path, _ in indexed_columns(schema, partition_by, mapping, configuration)
+        ),
         repeatable=task is not None,
     )
     buffering = Buffering(files, options)

@@ -7,15 +7,14 @@ Rules:
 
 * Bounds of integers, floats, decimals, dates, timestamps and strings; null counts of these and of
   booleans and binaries. Lists and maps have neither. Structs nest.
-* The first `indexed_columns` leaf columns are covered, counted as Spark counts them: every leaf of a
-  struct is one, a list or a map is one.
+* Some leaf columns are covered, by their paths or as the first so many: see `indexed`.
 * Strings are cut to 32 characters; a maximum that was cut is raised to the next text of at most that
   length, by code point, and left out where there is none.
 * Parquet footers pass over NaN, which Spark, DuckDB and Polars sort above every number, and Arrow
   nowhere. A float has no bounds where the caller knows of NaN (`Unsaid`), and a maximum only where it
   knows that there is none.
-* Timestamps keep their microseconds. (Spark writes milliseconds, and widens a maximum by one when it
-  reads it; so it may not be narrowed here.)
+* Timestamps have milliseconds, as the protocol wants: a minimum is rounded down, a maximum up. Spark takes
+  the digits of microseconds for as many milliseconds, where its legacy parser reads them.
 
 Error semantics: none of its own; statistics the footer lacks are left out.
 """
@@ -33,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atomic_manifest.log.metadata.partition import iso_date, iso_timestamp
+from atomic_manifest.log.stats.indexed import INDEXED_COLUMNS
 
 _Path: TypeAlias = tuple[str, ...]
 _Bounds: TypeAlias = tuple[int | None, Any, Any]
@@ -52,10 +52,11 @@ class Unsaid:
     value: float | None
 
 
-INDEXED_COLUMNS = 32
-"""Leaf columns with statistics unless `delta.dataSkippingNumIndexedCols` says otherwise."""
+Indexed: TypeAlias = int | Collection[_Path]
+"""Of how many leaf columns there are statistics, from the first (-1: of all), or of which."""
 
 _PREFIX = 32
+_MILLISECONDS = 23  # characters of a time that has them
 _LAST_CODE_POINT = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
 _ENCODE = msgspec.json.Encoder(decimal_format="number")
@@ -69,10 +70,10 @@ class FooterStatistics:
         schema: The table's schema, or the files'; columns that a file lacks (those of the
             partitioning) are passed over.
         indexed_columns: How many leaf columns get statistics; -1 for all
-            (`delta.dataSkippingNumIndexedCols`).
+            (`delta.dataSkippingNumIndexedCols`). Or the paths of those that do.
     """
 
-    def __init__(self, schema: pa.Schema, indexed_columns: int = INDEXED_COLUMNS) -> None:
+    def __init__(self, schema: pa.Schema, indexed_columns: Indexed = INDEXED_COLUMNS) -> None:
         self._schema = schema
         self._indexed_columns = indexed_columns
         # Of the file asked last: files of one write are alike, and there may be very many of them.
@@ -163,14 +164,16 @@ def _leaves(type_: pa.DataType) -> int:
     return sum(_leaves(type_.field(index).type) for index in range(type_.num_fields))
 
 
-def covered(schema: pa.Schema, indexed_columns: int) -> Iterator[tuple[_Path, pa.DataType]]:
+def covered(schema: pa.Schema, indexed_columns: Indexed) -> Iterator[tuple[_Path, pa.DataType]]:
     """Path and type of each leaf column that the statistics of a file of this schema can cover."""
     return _first(_columns(schema, ()), indexed_columns)
 
 
 def _first(
-    columns: Iterator[tuple[_Path, pa.DataType]], limit: int
+    columns: Iterator[tuple[_Path, pa.DataType]], limit: Indexed
 ) -> Iterator[tuple[_Path, pa.DataType]]:
+    if not isinstance(limit, int):
+        return (column for column in columns if column[0] in limit)
     return columns if limit < 0 else islice(columns, limit)
 
 
@@ -262,16 +265,16 @@ def _date(days: int) -> str | None:
         return None
 
 
-def _local_time(microseconds: int) -> str | None:
+def _milliseconds(suffix: str, microseconds: int) -> str | None:
     try:
-        return iso_timestamp(microseconds)
+        text = iso_timestamp(microseconds // 1000 * 1000)
     except OverflowError:
         return None
+    return text[:_MILLISECONDS] + suffix
 
 
-def _instant(microseconds: int) -> str | None:
-    text = _local_time(microseconds)
-    return text and f"{text}Z"
+def _milliseconds_above(suffix: str, microseconds: int) -> str | None:
+    return _milliseconds(suffix, -(-microseconds // 1000) * 1000)
 
 
 def _prefix(raw: bytes) -> str | None:
@@ -331,8 +334,14 @@ def _kind(type_: pa.DataType, column: pq.ColumnSchema) -> _Kind | None:
         return _DATE
     if types.is_timestamp(type_):
         unit = json.loads(column.logical_type.to_json()).get("timeUnit")
-        text = _local_time if type_.tz is None else _instant
-        return _Kind(partial(_microseconds, unit), text, text) if unit in _TO_MICROSECONDS else None
+        if unit not in _TO_MICROSECONDS:
+            return None
+        suffix = "" if type_.tz is None else "Z"
+        return _Kind(
+            partial(_microseconds, unit),
+            partial(_milliseconds, suffix),
+            partial(_milliseconds_above, suffix),
+        )
     return None
 
 

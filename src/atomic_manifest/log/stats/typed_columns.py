@@ -4,7 +4,7 @@ They carry the physical names of the table's columns, as the log does everywhere
 Mapping"), and the types of its schema.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -13,14 +13,11 @@ import pyarrow.compute as pc
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.metadata import partition
 from atomic_manifest.log.metadata.column_mapping import ColumnMapping
-from atomic_manifest.log.metadata.schema import is_variant
 from atomic_manifest.log.names import matches
-from atomic_manifest.log.stats.footer import INDEXED_COLUMNS
+from atomic_manifest.log.stats.indexed import indexed_columns
 
 _Tree: TypeAlias = dict[str, Any]
 
-_COUNT = "delta.dataSkippingNumIndexedCols"
-_NAMES = "delta.dataSkippingStatsColumns"
 _BOUNDED = (
     pa.types.is_integer,
     pa.types.is_floating,
@@ -44,12 +41,9 @@ def statistics_type(
         schema: The table's.
         partition_columns: Have no statistics.
         mapping: Of names to physical names.
-        configuration: `delta.dataSkippingStatsColumns` names the columns that have; else it is the
-            first `delta.dataSkippingNumIndexedCols`.
+        configuration: Says which columns have them, see `indexed`.
     """
-    data = [field for field in schema if field.name not in partition_columns]
-    indexed = _indexed(list(_leaves(data, (), (), mapping)), configuration)
-    return type_of((path, type_) for _, path, type_ in indexed)
+    return type_of(indexed_columns(schema, partition_columns, mapping, configuration))
 
 
 def type_of(columns: Iterable[tuple[tuple[str, ...], pa.DataType]]) -> pa.StructType:
@@ -68,34 +62,6 @@ def type_of(columns: Iterable[tuple[tuple[str, ...], pa.DataType]]) -> pa.Struct
         ("tightBounds", pa.bool_()),
     ]
     return pa.struct([(name, type_) for name, type_ in fields if type_ is not None])
-
-
-def _leaves(
-    fields: Sequence[pa.Field],
-    names: tuple[str, ...],
-    path: tuple[str, ...],
-    mapping: ColumnMapping,
-) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], pa.DataType]]:
-    """Columns with their names, their physical names and types; lists and maps are one each."""
-    for field in fields:
-        here = (*names, field.name), (*path, mapping.physical_name(field))
-        if pa.types.is_struct(field.type) and not is_variant(field.type):
-            yield from _leaves(list(field.type), *here, mapping)
-        elif not pa.types.is_null(field.type):
-            yield *here, field.type
-
-
-def _indexed(leaves: list[Any], configuration: Mapping[str, str]) -> list[Any]:
-    if (listed := configuration.get(_NAMES)) is not None:
-        chosen = {name.strip().replace("`", "") for name in listed.split(",")}
-        return [
-            leaf
-            for leaf in leaves
-            if any(".".join(leaf[0][:end]) in chosen for end in range(1, len(leaf[0]) + 1))
-        ]
-    text = configuration.get(_COUNT, "")
-    limit = int(text) if text.removeprefix("-").isdecimal() else INDEXED_COLUMNS
-    return leaves if limit < 0 else leaves[:limit]
 
 
 def _put(tree: _Tree, path: tuple[str, ...], type_: pa.DataType) -> None:
