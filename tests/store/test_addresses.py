@@ -220,9 +220,9 @@ def value_for(setting):
     [
         (url, name, setting)
         for url, names, skipped in (
-            ("s3://b/t", s3._NAMES, s3._OURS - {"region", "endpoint", "default_region"}),
-            ("gs://b/t", cloud._GCS_NAMES, {"api", "service_account", "service_account_key"}),
-            ("az://c/t", cloud._AZURE_NAMES, set()),
+            ("s3://b/t", s3.NAMES, s3._OURS - {"region", "endpoint", "default_region"}),
+            ("gs://b/t", cloud.GCS_NAMES, {"api", "service_account", "service_account_key"}),
+            ("az://c/t", cloud.AZURE_NAMES, set()),
         )
         for name, setting in sorted(names.items())
         if setting not in skipped - set(s3.CLIENT)

@@ -96,10 +96,66 @@ def test_url_that_names_no_store_is_refused(url):
     assert "SECRET" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["/tmp/x", "file:///tmp/x", "memory://x"])
-def test_options_of_other_stores_are_refused(url):
-    with pytest.raises(InvalidStorageOption, match="'key'"):
-        open_store(url, {"key": "x"})
+LOCAL = ["/tmp/x", "file:///tmp/x", "memory://x"]
+
+
+@pytest.mark.parametrize("url", LOCAL)
+@pytest.mark.parametrize(
+    "option",
+    [
+        "key",
+        "AWS_ACCESS_KEY_ID",
+        "aws_region",
+        "endpoint_url",
+        "client_kwargs",
+        "google_service_account",
+        "azure_storage_account_key",
+        "connection_string",
+        "auth",
+        "timeout",
+        "auto_mkdir",
+        "conditional_put",
+    ],
+)
+def test_options_of_other_stores_are_left_alone_by_local_ones(url, option, caplog):
+    caplog.set_level("DEBUG", "atomic_manifest")
+    value = "assume" if option == "conditional_put" else "SECRET"
+    open_store(url, {option: value, "region": None})
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert repr(option) in line
+    assert "SECRET" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "option", "meant"),
+    [
+        *[(url, "acces_key_id", "access_key_id") for url in LOCAL],
+        *[(url, "AWS_ACCES_KEY_ID", "AWS_ACCESS_KEY_ID") for url in LOCAL],
+        ("s3://b/t", "AWS_SECRET_ACESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+        ("s3://b/t", "aws_regoin", "aws_region"),
+        ("s3://b/t", "endpoint_ulr", "endpoint_url"),
+        ("s3://b/t", "client_kwarg", "client_kwargs"),
+        ("gs://b/t", "google_service_acount", "google_service_account"),
+        ("gs://b/t", "tokn", "token"),
+        ("az://b/t", "acount_name", "account_name"),
+        ("az://b/t", "azure_storage_account_kye", "azure_storage_account_key"),
+        ("az://b/t", "conection_string", "connection_string"),
+        ("https://h/t", "headrs", "headers"),
+        ("https://h/t", "usernam", "username"),
+    ],
+)
+def test_a_misspelt_option_is_refused_with_the_name_that_was_meant(url, option, meant):
+    with pytest.raises(InvalidStorageOption, match=f"did you mean '{meant}'") as caught:
+        open_store(url, {option: "PLANTED"})
+    assert caught.value.option == option
+    assert "PLANTED" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["/tmp/x", "s3://b/t", "gs://b/t", "az://b/t", "https://h/t"])
+def test_what_resembles_no_option_is_refused_without_a_guess(url):
+    with pytest.raises(InvalidStorageOption, match="'zzz' is not known") as caught:
+        open_store(url, {"zzz": "x"})
+    assert "did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -99,12 +99,12 @@ def open_driver(
         return _on_filesystem(filesystem, text_of(url), options, env)
     found = split_url(url)
     if found is None or found[0] == "file":
-        _refuse_options(options)
+        _leave_alone(options)
         return _local(text_of(url) if found is None else file_path(found[1]), env)
     scheme, rest = found
     if scheme == "memory":
         refuse_query(scheme, rest)
-        _refuse_options(options)
+        _leave_alone(options)
         return _memory(rest.strip("/") or "memory", env)
     if scheme in (*S3, *GCS, *AZURE):
         return _remote(scheme, rest, options, env)
@@ -216,9 +216,8 @@ def _memory(name: str, env: Env) -> "MemoryDriver":
         return _memories.setdefault(name, MemoryDriver(name, env=env))
 
 
-def _refuse_options(options: Mapping[str, Any]) -> None:
-    for option, value in options.items():
-        if value is not None:
-            raise InvalidStorageOption(
-                f"storage option {option!r} means nothing to a local store", option=option, path=""
-            )
+def _leave_alone(options: Mapping[str, Any]) -> None:
+    if options:
+        from atomic_manifest.store.options.local import leave_alone  # noqa: PLC0415 - few need it
+
+        leave_alone(options)

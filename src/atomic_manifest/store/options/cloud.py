@@ -25,7 +25,9 @@ from atomic_manifest.store.options.values import (
 )
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-_GCS_NAMES = CLIENT | {
+GCS_PREFIXES = ("google_", "gcs_")
+AZURE_PREFIXES = ("azure_storage_", "azure_")
+GCS_NAMES = CLIENT | {
     "service_account": "service_account",
     "service_account_path": "service_account",
     "service_account_key": "service_account_key",
@@ -38,7 +40,7 @@ _GCS_NAMES = CLIENT | {
     "anonymous": "skip_signature",
     "skip_signature": "skip_signature",
 }
-_AZURE_NAMES = (
+AZURE_NAMES = (
     CLIENT
     | {
         name: name
@@ -122,7 +124,7 @@ def read_gcs_options(
             option="token",
             path="",
         )
-    found = read_options(flat, _GCS_NAMES, prefixes=("google_", "gcs_"))
+    found = read_options(flat, GCS_NAMES, prefixes=GCS_PREFIXES, nested=("token",))
     found |= read_environment(environ, {"base_url": "base_url"}, "google_", without=found)
     api = found.pop("api", "xml")
     config = {name: value for name, value in found.items() if name not in CLIENT}
@@ -145,23 +147,22 @@ def read_azure_options(
     Raises:
         InvalidStorageOption: See `options.values.read_options`; also for a connection string that is none.
     """
-    prefixes = ("azure_storage_", "azure_")
     flat: dict[str, Any] = {}
     for option, value in options.items():
-        if bare_name(option, prefixes) == "connection_string":
+        if bare_name(option, AZURE_PREFIXES) == "connection_string":
             flat |= _connection(option, str(value))
     for option, value in options.items():
-        match bare_name(option, prefixes):
+        match bare_name(option, AZURE_PREFIXES):
             case "connection_string":
                 pass
             case "account_host" if isinstance(value, str) and "://" not in value:
                 flat[option] = f"https://{value}"  # adlfs has it without
             case _:
                 flat[option] = value
-    found = read_options(flat, _AZURE_NAMES, prefixes=prefixes)
+    found = read_options(flat, AZURE_NAMES, prefixes=AZURE_PREFIXES, nested=("connection_string",))
     if account is not None:
         found.setdefault("account_name", read_value("account_name", "account_name", account))
-    for prefix in prefixes:
+    for prefix in AZURE_PREFIXES:
         found |= read_environment(environ, _AZURE_PLACES, prefix, without=found)
     config = {name: value for name, value in found.items() if name not in CLIENT}
     return RemoteOptions(config, client_settings(found, found.get("endpoint")))

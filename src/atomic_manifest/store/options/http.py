@@ -17,11 +17,13 @@ from typing import Any
 
 from atomic_manifest.errors import InvalidStorageOption
 from atomic_manifest.store.addresses import url_fault
+from atomic_manifest.store.options.values import did_you_mean
 
 _SECONDS = ("timeout", "connect_timeout")
 _TEXTS = ("ca_bundle", "proxy_url")
 _TOKENS = ("bearer_token", "token")
 _IN_HEADERS = {"headers", *_TOKENS}
+HTTP_NAMES = frozenset({*_SECONDS, *_TEXTS, *_IN_HEADERS, "auth", "username", "password"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -52,7 +54,8 @@ def read_http_options(options: Mapping[str, Any]) -> dict[str, Any]:
     if auth is not None:
         read["auth"] = auth
     for option in given:
-        raise _wrong(option, "is not known to HTTP stores")
+        meant = did_you_mean(option, option, HTTP_NAMES)
+        raise _wrong(option, f"is not known to HTTP stores{meant}")
     return read
 
 

@@ -29,6 +29,8 @@ from atomic_manifest.store.options.values import (
 )
 from atomic_manifest.store.remote.credentials import SharedFiles, StaticKeys
 
+S3_PREFIXES = ("aws_",)
+
 _PASSED_ON = (
     "checksum_algorithm",
     "container_authorization_token_file",
@@ -50,7 +52,10 @@ _PASSED_ON = (
     "virtual_hosted_style_request",
     "web_identity_token_file",
 )
-_NAMES = (
+NESTED = ("client_kwargs", "config_kwargs", "s3_additional_kwargs", "use_ssl")
+"""Options of s3fs that hold others, or turn one round."""
+
+NAMES = (
     CLIENT
     | {name: name for name in _PASSED_ON}
     | {
@@ -106,8 +111,8 @@ def read_s3_options(
         InvalidStorageOption: See `options.values.read_options`; also for half a key, or a profile that does
             not exist or has no credentials.
     """
-    given = read_options(_flattened(options), _NAMES, prefixes=("aws_",))
-    ambient = read_environment(environ, _NAMES, "aws_", without=given)
+    given = read_options(_flattened(options), NAMES, prefixes=S3_PREFIXES, nested=NESTED)
+    ambient = read_environment(environ, NAMES, "aws_", without=given)
     found = ambient | given
     credentials, files = _credentials(given, ambient, env)
     region = found.get("region") or found.get("default_region") or files.region

@@ -10,8 +10,9 @@ Invariants:
 """
 
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -125,6 +126,7 @@ def read_options(
     names: Mapping[str, str],
     *,
     prefixes: tuple[str, ...] = (),
+    nested: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Bring options to one vocabulary.
 
@@ -132,6 +134,7 @@ def read_options(
         options: As the user gave them; None values count as not given.
         names: Known name, in lower case and without prefix, to setting.
         prefixes: What a name may start with besides, such as `aws_`.
+        nested: Names of options that were taken apart before, and may be meant by an unknown one.
 
     Returns:
         Setting to value: flags as bool, durations as text with a unit, the rest as text.
@@ -148,8 +151,9 @@ def read_options(
             continue
         setting = names.get(bare)
         if setting is None:
+            meant = did_you_mean(option, bare, {*names, *HARMLESS, *nested})
             raise InvalidStorageOption(
-                f"storage option {option!r} is not known", option=option, path=""
+                f"storage option {option!r} is not known{meant}", option=option, path=""
             )
         read = read_value(option, setting, value)
         if found.setdefault(setting, read) != read:
@@ -185,6 +189,21 @@ def read_environment(
 def _sorted(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The more special of two names first: `..._ENDPOINT_URL_S3` before `..._ENDPOINT_URL`."""
     yield from sorted(environ.items(), key=lambda item: (-len(item[0]), item[0]))
+
+
+def did_you_mean(option: str, bare: str, known: Iterable[str]) -> str:
+    """What to add to the message about an unknown option: the known name that is most like it, if one is.
+
+    Args:
+        option: As the user gave it.
+        bare: The same without prefix; see `bare_name`.
+        known: Bare names.
+    """
+    found = get_close_matches(bare, sorted(known), n=1, cutoff=0.7)
+    if not found:
+        return ""
+    name = option[: len(option) - len(bare)] + (found[0].upper() if option.isupper() else found[0])
+    return f"; did you mean {name!r}?"
 
 
 def bare_name(option: str, prefixes: tuple[str, ...]) -> str:
