@@ -3,7 +3,7 @@
 import pytest
 
 from atomic_manifest.log.entry import LOG_FOLDER, entry_path
-from atomic_manifest.log.folder.listing import LISTERS, PAGE, log_files
+from atomic_manifest.log.folder.listing import LAST_VERSION, LISTERS, PAGE, log_files
 from atomic_manifest.log.folder.segment import list_log
 from atomic_manifest.log.state.history import history
 from atomic_manifest.store.memory import MemoryDriver
@@ -70,8 +70,8 @@ def test_a_range_of_versions_is_listed_without_the_others(paged, start, stop):
 
 def test_entries_far_apart_are_all_listed(paged):
     fill(paged, PAGE + 5)
-    far = [50_000, 3_000_000, 10**12, 10**19]
-    for version in far:
+    far = [50_000, 3_000_000, 10**12, LAST_VERSION]
+    for version in [*far, LAST_VERSION + 1, 2**63, 10**20 - 1]:
         paged.driver.inner.put(entry_path(version), b"{}")
     assert sorted(list_log(paged).entries)[-4:] == far
 

@@ -116,6 +116,36 @@ def test_a_version_that_log_cleanup_took_is_not_found():
         choose(listing, 3, "u")
 
 
+@pytest.mark.parametrize("version", range(3, 10))
+def test_versions_in_a_gap_behind_an_old_checkpoint_are_not_found(version):
+    kept = [*_entries(1, 2, 3, 7, 8, 9, 10, 11), "2.checkpoint.parquet", "10.checkpoint.parquet"]
+    listing = _listing(*kept)
+    assert choose(listing, None, "u").checkpoint.version == 10
+    if version == 3:
+        assert choose(listing, version, "u").entries == range(3, 4)
+        return
+    with pytest.raises(VersionNotFound, match="the next one is 10") as caught:
+        choose(listing, version, "u")
+    assert caught.value.version == version
+
+
+STRAY = ["9" * 20, f"{2**63:020}", f"{10**15:020}"]
+KINDS = ["json", "crc", "checkpoint.parquet", f"{10**16:020}.compacted.json"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", STRAY)
+def test_a_stray_file_of_a_version_that_no_log_comes_to_changes_nothing(store, number, kind):
+    _write(store, *_entries(*range(4)), "2.checkpoint.parquet")
+    before = find_segment(store)
+    store.put(f"_delta_log/{number}.{kind}", b"?")
+    assert find_segment(store) == before
+    assert find_segment(store, 1).entries == range(2)
+    assert parse_listing(store.list("_delta_log")).newest == 3
+    with pytest.raises(VersionNotFound, match="its newest is 3"):
+        find_segment(store, int(number))
+
+
 def test_no_log_is_no_table(store):
     store.put("part-0.parquet", b"")
     with pytest.raises(TableNotFound, match="memory"):

@@ -98,6 +98,33 @@ def test_a_time_before_the_first_commit_is_not_found(dated):
         version_at(dated(10, 20), 9_999)
 
 
+def test_a_time_in_a_gap_behind_an_old_checkpoint_is_not_found(dated):
+    store = dated(*range(10, 100, 10))
+    for version in (2, 7):
+        write_checkpoint(store, load(store, version=version))
+    for version in (3, 4, 5):
+        store.delete(entry_path(version))
+    for second in (49, 55, 60, 69):  # of versions 3 to 5, of which nothing is left
+        with pytest.raises(VersionNotFound):
+            version_at(store, second * 1000)
+    assert version_at(store, 75_000) == 6  # its entry is left, and yet it cannot be reached
+    for version in (3, 4, 5, 6):
+        with pytest.raises(VersionNotFound, match="the next one is 7"):
+            load(store, version=version)
+    assert load(store, version=version_at(store, 80_000)).version == 7
+    assert load(store, version=2).version == 2
+
+
+def test_a_newest_version_that_only_a_checkpoint_is_left_of_is_the_latest_at_any_later_time(dated):
+    store = dated(10, 20, 30)
+    write_checkpoint(store, load(store))
+    for version in range(3):
+        store.delete(entry_path(version))
+    assert version_at(store, 10**14) == 2
+    with pytest.raises(VersionNotFound):
+        version_at(store, 5_000)
+
+
 def test_times_that_do_not_ascend_are_made_to(dated):
     store = dated(10, 50, 20, 60)
     assert version_at(store, 50_000) == 1

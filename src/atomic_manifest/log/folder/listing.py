@@ -2,7 +2,8 @@
 
 Invariants: files are given in ascending order of path, each once, and none that the log had when the
 listing began is left out. Only names that begin with a digit are given: those of a log's versions come
-before all folders (`_sidecars`), which are not descended into.
+before all folders (`_sidecars`), which are not descended into. A name with a number that no log comes to
+(`LAST_VERSION`) is a stray file, of which nothing is told.
 
 Error semantics: the store's own.
 """
@@ -23,9 +24,10 @@ PAGE = 1000
 LISTERS = 8
 """LIST requests under way at once."""
 
-_END = f"{LOG_FOLDER}/:"  # what follows the digits
+LAST_VERSION = 10**15 - 1
+"""The last version that a log may have. At a thousand a second it is reached after 30,000 years."""
+
 _VERSION = re.compile(rf"{LOG_FOLDER}/(\d{{20}})\.")
-_LAST_VERSION = 10**20 - 1
 
 
 def log_files(store: ObjectStore, start: int = 0, stop: int | None = None) -> Iterator[ObjectMeta]:
@@ -48,7 +50,7 @@ def log_files(store: ObjectStore, start: int = 0, stop: int | None = None) -> It
         return
     end = stop
     with ThreadPoolExecutor(LISTERS) as pool:
-        if end is None or end > _LAST_VERSION:
+        if end is None or end > LAST_VERSION:
             end = _reach(store, pool, begin)
         bounds = _bounds(begin, end, stop)
         starts = [after, *[None] * (len(bounds) - 1)]
@@ -72,7 +74,8 @@ def _files(
     store: ObjectStore, start: int, stop: int | None, after: str | None = None
 ) -> Iterator[ObjectMeta]:
     begin = f"{LOG_FOLDER}/{start:020}" if start else None
-    end = _END if stop is None or stop > _LAST_VERSION else f"{LOG_FOLDER}/{stop:020}"
+    beyond = LAST_VERSION + 1
+    end = f"{LOG_FOLDER}/{beyond if stop is None else min(stop, beyond):020}"
     for meta in store.list(LOG_FOLDER, start_after=after or begin):
         if meta.path >= end:
             return

@@ -8,17 +8,20 @@ is none of these (temporary files, sidecars) is ignored, and so is a multi-part 
 missing.
 
 Error semantics: no log at all is `TableNotFound`; a version the log does not have, or no longer
-reaches back to, `VersionNotFound`; a hole `CorruptLog` naming the missing entry.
+reaches back to, `VersionNotFound`; a hole before the newest version `CorruptLog` naming the missing entry.
+A hole that a later checkpoint bridges is what clean-up of some engines leaves: the versions in it are not
+found, and all others are read.
 """
 
 import re
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from atomic_manifest.errors import CorruptLog, TableNotFound, VersionNotFound
 from atomic_manifest.log.entry import LOG_FOLDER, entry_path
 from atomic_manifest.log.folder.hint import Hint, V2Hint, read_hint
-from atomic_manifest.log.folder.listing import PAGE, log_files
+from atomic_manifest.log.folder.listing import LAST_VERSION, PAGE, log_files
 from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -124,7 +127,8 @@ def find_segment(
     if hint is not None:
         listing = _near(store, hint, version)
         if listing is not None:
-            return choose(listing, version, store.url)
+            with suppress(CorruptLog):  # what lies behind the listing tells a gap from damage
+                return choose(listing, version, store.url)
     return choose(list_log(store), version, store.url, rejected=rejected)
 
 
@@ -172,9 +176,9 @@ def parse_listing(metas: Iterable[ObjectMeta], hint: Hint | None = None) -> List
     checksums: set[int] = set()
     for meta in metas:
         match = _FILE.fullmatch(meta.path)
-        if match is None:
+        version = int(match["version"]) if match else 0
+        if match is None or version > LAST_VERSION:
             continue
-        version = int(match["version"])
         if match["entry"]:
             entries[version] = modified_ms(meta)
         elif match["checksum"]:
@@ -276,10 +280,10 @@ def _broken(listing: Listing, missing: int, target: int, url: str) -> Exception:
     later = [
         checkpoint.version for checkpoint in listing.checkpoints if checkpoint.version > target
     ]
-    if missing == 0 and later:
+    if later:
+        what = "its oldest is" if missing == 0 else "behind it, the next one is"
         return VersionNotFound(
-            f"version {target} is no longer in the log of {url}: its oldest is {later[0]}",
-            version=target,
+            f"version {target} is no longer in the log of {url}: {what} {later[0]}", version=target
         )
     path = entry_path(missing)
     return CorruptLog(f"{path} is missing from the log of {url}", path=path, version=missing)

@@ -17,7 +17,7 @@ from atomic_manifest.errors import CorruptLog, DataError, TableNotFound, Version
 from atomic_manifest.log.actions import Metadata
 from atomic_manifest.log.entry import LOG_FOLDER, CommitRecord, Entry, entry_path
 from atomic_manifest.log.folder.entries import READERS, read_entries
-from atomic_manifest.log.folder.segment import list_log
+from atomic_manifest.log.folder.segment import Listing, list_log, modified_ms
 from atomic_manifest.log.state.snapshot import committed_ms, in_commit_timestamps, load
 from atomic_manifest.store.object_store import ObjectStore
 
@@ -65,7 +65,7 @@ def history(store: ObjectStore, *, limit: int | None = None) -> Iterator[History
     """
     if limit is not None and (limit := whole_number("limit", limit)) < 0:
         raise DataError(f"limit is a number of versions from 0 on, got {limit!r}")
-    times = _times(store)
+    times = _times(list_log(store).entries, store.url)
     newest_first = list(reversed(times))[:limit]
     for start in range(0, len(newest_first), READERS):
         for entry in read_entries(store, newest_first[start : start + READERS]):
@@ -137,10 +137,12 @@ def version_at(store: ObjectStore, timestamp_ms: int) -> int:
         VersionNotFound: The time is before the first commit that the log still has.
         CorruptLog: The log is damaged.
     """
-    times = _times(store)
+    listing = list_log(store)
+    times = _times(_with_newest(listing), store.url)
     metadata = load(store).metadata
     if in_commit_timestamps(metadata):
-        version = _in_commit_version_at(store, times, metadata, timestamp_ms)
+        told = {version: time for version, time in times.items() if version in listing.entries}
+        version = _in_commit_version_at(store, told, metadata, timestamp_ms)
     else:
         version = max((v for v, time in times.items() if time <= timestamp_ms), default=None)
     if version is None:
@@ -198,11 +200,19 @@ def _in_commit_ms(store: ObjectStore, version: int) -> int:
     return milliseconds
 
 
-def _times(store: ObjectStore) -> dict[int, int]:
-    """When entries were written, ascending; only of the newest versions without a gap."""
-    written = list_log(store).entries
+def _with_newest(listing: Listing) -> dict[int, int]:
+    """When entries were written; of a newest version that only a checkpoint is left of, when that was."""
+    written = dict(listing.entries)
+    if listing.checkpoints:
+        last = listing.checkpoints[-1]
+        written.setdefault(last.version, max(map(modified_ms, last.files)))
+    return written
+
+
+def _times(written: Mapping[int, int], url: str) -> dict[int, int]:
+    """The times of versions, made to ascend; only of the newest versions without a gap."""
     if not written:
-        raise TableNotFound(f"there is no Delta log entry at {store.url}")
+        raise TableNotFound(f"there is no Delta log entry at {url}")
     first = max(written)
     while first - 1 in written:
         first -= 1
