@@ -56,7 +56,7 @@ class Metadata(_Action, frozen=True, omit_defaults=False, gc=True):
     format: Format = Format()
     name: str | msgspec.UnsetType | None = msgspec.UNSET
     description: str | msgspec.UnsetType | None = msgspec.UNSET
-    created_time: int | msgspec.UnsetType | None = msgspec.UNSET
+    created_time: Int64 | msgspec.UnsetType | None = msgspec.UNSET
     extra: Mapping[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -66,8 +66,8 @@ class Protocol(_Action, frozen=True, gc=True):
     `reader_features` is only present at reader version 3, `writer_features` at writer version 7.
     """
 
-    min_reader_version: int
-    min_writer_version: int
+    min_reader_version: Int32
+    min_writer_version: Int32
     reader_features: Sequence[str] | None = None
     writer_features: Sequence[str] | None = None
     extra: Mapping[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -135,7 +135,7 @@ class Cdc(_Action, frozen=True):
 
     path: str
     partition_values: Mapping[str, str | None]
-    size: int
+    size: Int64
     data_change: bool = msgspec.field(default_factory=bool)
     tags: Mapping[str, str | None] | None = None
 
@@ -144,8 +144,8 @@ class Txn(_Action, frozen=True):
     """`txn`: how far an application has come, for idempotent writes."""
 
     app_id: str
-    version: int
-    last_updated: int | None = None
+    version: Int64
+    last_updated: Int64 | None = None
 
 
 class DomainMetadata(_Action, frozen=True):

@@ -6,7 +6,7 @@ Every entry this library writes names the commits it holds and the table it is f
 an entry can declare that a commit will never be. To any other engine it is a plain Delta commit.
 
 Error semantics: bytes that are not an entry raise `CorruptLog` naming the file, the version and the
-line. Unknown actions and unknown fields are ignored, as the protocol asks of readers.
+line, or the action. Unknown actions and unknown fields are ignored, as the protocol asks of readers.
 """
 
 import zlib
@@ -30,11 +30,13 @@ from atomic_manifest.log.actions import (
     Txn,
 )
 from atomic_manifest.log.seal import ENTRY_SEAL, check_entry, has_no_seal, sealed_entry
+from atomic_manifest.log.tolerance import read_line
 
 LOG_FOLDER = "_delta_log"
 _PROVENANCE = "atomicManifest"
 _OURS = b'"' + _PROVENANCE.encode()
-_OF_CHECKPOINTS = {"checkpointMetadata", "sidecar"}
+_REQUIRED: Mapping[type[Any], Sequence[str]] = {Metadata: ("partitionColumns", "configuration")}
+"""Fields without which a table would be another one, beside those without a default."""
 _T = TypeVar("_T")
 
 
@@ -88,6 +90,8 @@ class Entry:
 
     `table` is the id of the table it was made for, if this library made it; `mark` tells its bytes from
     those of others.
+    `faults` says what is wrong with a `metaData` or `protocol` of another engine's, by the action's name:
+    nobody needs it once a later one has replaced it. It is empty unless asked for (`decode`).
     """
 
     version: int
@@ -103,6 +107,7 @@ class Entry:
     revoked: frozenset[str] = frozenset()
     table: str | None = None
     mark: Mark | None = field(default=None, compare=False, repr=False)
+    faults: Mapping[str, CorruptLog] = field(default_factory=dict)
 
     def holds(self, commit_id: str) -> bool:
         """Whether the commit with this id is part of the entry."""
@@ -127,37 +132,46 @@ class _Line(msgspec.Struct, rename="camel"):
     commit_info: dict[str, Any] | None = None
 
 
+_MEMBERS = {field.encode_name: field.name for field in msgspec.structs.fields(_Line)}
 _LINE = msgspec.json.Decoder(_Line)
-_ANY_LINE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE = msgspec.json.Encoder()
 _Rewritten = TypeVar("_Rewritten", Metadata, Protocol)
 
 
-def decode(data: bytes, version: int) -> Entry:
+def decode(data: bytes, version: int, *, superseded: bool = False) -> Entry:
     """Decode an entry's bytes.
 
+    Of several `metaData` or `protocol` actions the last one counts. Entries without a seal, of other
+    engines, are read as far as readers need them (`log.tolerance`).
+
+    Args:
+        data: The object.
+        version: Its version.
+        superseded: Whether a later entry may replace the `metaData` and the `protocol`: what is wrong with
+            them is then in the entry's `faults`.
+
     Raises:
-        CorruptLog: Not JSON lines, an action without a required field or with one of a wrong type, two
-            `metaData` or two `protocol` actions, or not what was sealed.
+        CorruptLog: Not JSON lines, an action without a required field or with one of a wrong type, or not
+            what was sealed.
     """
+    path = entry_path(version)
     try:
         if not data:
             raise msgspec.ValidationError("the file is empty")
         sealed = check_entry(data, _name(version))
-        lines = _LINE.decode_lines(data)
-        if not all(map(_is_plain, lines)):
-            _check_names(data)
-        entry = _collect(lines, version, mark_of(data))
+        entry = _collect(_lines(data, sealed=sealed), version, path, mark_of(data))
         if entry.commits and not sealed:
             raise msgspec.ValidationError("it names commits of ours, and has lost its seal")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        path = entry_path(version)
         raise CorruptLog(
             f"{path}: {_first_bad_line(data)}{error}",
             path=path,
             version=version,
             damaged=not _is_whole(data, error),
         ) from error
+    for fault in entry.faults.values():
+        if sealed or not superseded:
+            raise fault
     return entry
 
 
@@ -166,6 +180,26 @@ def _is_whole(data: bytes, error: Exception) -> bool:
     if not data or _OURS in data or not isinstance(error, msgspec.ValidationError):
         return False
     return has_no_seal(data)
+
+
+def _lines(data: bytes, *, sealed: bool) -> Sequence[_Line]:
+    try:
+        lines = _LINE.decode_lines(data)
+        if all(map(_is_plain, lines)):
+            return lines
+    except msgspec.ValidationError:
+        if sealed:
+            raise
+    return [_tolerated(line) for line in data.split(b"\n") if line.strip()]
+
+
+def _tolerated(line: bytes) -> _Line:
+    found = read_line(line)
+    return _Line() if found is None else _Line(**{_MEMBERS[found[0]]: _as_member(*found)})
+
+
+def _as_member(name: str, value: Any) -> Any:
+    return msgspec.Raw(value) if name in ("metaData", "protocol") else value
 
 
 def _is_plain(line: _Line) -> bool:
@@ -180,23 +214,23 @@ def _is_plain(line: _Line) -> bool:
     )
 
 
-def _check_names(data: bytes) -> None:
-    """Check that each line is an object with one member, an action, known or not."""
-    for line in filter(bytes.strip, data.split(b"\n")):
-        found = {name: bytes(raw) for name, raw in _ANY_LINE.decode(line).items()}
-        present = [value for value in found.values() if value != b"null"]
-        if len(present) != 1 or not present[0].startswith(b"{"):
-            raise msgspec.ValidationError("a line is not one action")
-        if found.keys() & _OF_CHECKPOINTS:
-            raise msgspec.ValidationError("it is a checkpoint")
-
-
-def _collect(lines: Sequence[_Line], version: int, mark: Mark) -> Entry:
+def _collect(lines: Sequence[_Line], version: int, path: str, mark: Mark) -> Entry:
     info = next((line.commit_info for line in lines if line.commit_info is not None), None)
+    faults: dict[str, CorruptLog] = {}
+
+    def last(raws: Iterable[msgspec.Raw], kind: type[_Rewritten], name: str) -> _Rewritten | None:
+        present = [raw for raw in raws if bytes(raw) not in (b"", b"null")]
+        try:
+            return decode_rewritten(present[-1], kind) if present else None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            message = f"{path}: `{name}`: {error}"
+            faults[name] = CorruptLog(message, path=path, version=version, damaged=False)
+            return None
+
     return Entry(
         version,
-        protocol=_single([line.protocol for line in lines], Protocol, "protocol"),
-        metadata=_single([line.meta_data for line in lines], Metadata, "metaData"),
+        protocol=last((line.protocol for line in lines), Protocol, "protocol"),
+        metadata=last((line.meta_data for line in lines), Metadata, "metaData"),
         adds=tuple(line.add for line in lines if line.add is not None),
         removes=tuple(line.remove for line in lines if line.remove is not None),
         txns=tuple(line.txn for line in lines if line.txn is not None),
@@ -209,16 +243,8 @@ def _collect(lines: Sequence[_Line], version: int, mark: Mark) -> Entry:
         revoked=_provenance(info, "revoked", frozenset[str], frozenset()),
         table=_provenance(info, "table", str, None),
         mark=mark,
+        faults=faults,
     )
-
-
-def _single(raws: list[msgspec.Raw], kind: type[_Rewritten], name: str) -> _Rewritten | None:
-    present = [raw for raw in raws if bytes(raw) not in (b"", b"null")]
-    if not present:
-        return None
-    if len(present) > 1:
-        raise msgspec.ValidationError(f"more than one `{name}` action in one entry")
-    return decode_rewritten(present[0], kind)
 
 
 def decode_rewritten(raw: bytes | msgspec.Raw, kind: type[_Rewritten]) -> _Rewritten:
@@ -226,6 +252,9 @@ def decode_rewritten(raw: bytes | msgspec.Raw, kind: type[_Rewritten]) -> _Rewri
     action = msgspec.json.decode(raw, type=kind)
     known = _fields_of(kind)
     fields: dict[str, Any] = msgspec.json.decode(raw)
+    for name in _REQUIRED.get(kind, ()):
+        if fields.get(name) is None:
+            raise msgspec.ValidationError(f"Object missing required field `{name}`")
     extra = {name: value for name, value in fields.items() if name not in known}
     return msgspec.structs.replace(action, extra=extra) if extra else action
 

@@ -284,11 +284,16 @@ def _put_parquet(store, version, rows, schema):
 
 
 PROTOCOL = pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())])
-META = pa.struct([("id", pa.string()), ("schemaString", pa.string())])
-HEAD = [
-    {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
-    {"metaData": {"id": "t", "schemaString": "{}"}},
-]
+META = pa.struct(
+    [
+        ("id", pa.string()),
+        ("schemaString", pa.string()),
+        ("partitionColumns", pa.list_(pa.string())),
+        ("configuration", pa.map_(pa.string(), pa.string())),
+    ]
+)
+TABLE = {"id": "t", "schemaString": "{}", "partitionColumns": [], "configuration": []}
+HEAD = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": TABLE}]
 
 
 def test_columns_that_a_writer_left_out_read_as_null(store):
@@ -421,10 +426,99 @@ def test_the_in_commit_timestamp_of_a_checkpointed_version_is_read_from_its_entr
         metadata, configuration={"delta.enableInCommitTimestamps": "true"}
     )
     commit(store, 0, protocol, ours, inCommitTimestamp=77)
-    schema = pa.struct([*META, ("configuration", pa.map_(pa.string(), pa.string()))])
-    row = {"id": "t", "schemaString": "{}", "configuration": list(ours.configuration.items())}
+    row = TABLE | {"configuration": list(ours.configuration.items())}
     rows = [HEAD[0], {"metaData": row}]
-    _put_parquet(store, 0, rows, pa.schema([("protocol", PROTOCOL), ("metaData", schema)]))
+    _put_parquet(store, 0, rows, pa.schema([("protocol", PROTOCOL), ("metaData", META)]))
     assert load(store).timestamp_ms == 77
     store.delete(entry_path(0))
     assert load(store).timestamp_ms > 77
+
+
+@pytest.mark.parametrize("field", list(TABLE))
+def test_a_checkpoint_without_a_required_field_of_the_metadata_is_corrupt(store, field):
+    row = {name: value for name, value in TABLE.items() if name != field}
+    rows = [HEAD[0], {"metaData": row}]
+    _put_parquet(store, 0, rows, pa.schema([("protocol", PROTOCOL), ("metaData", META)]))
+    with pytest.raises(CorruptLog, match=f"{checkpoint_path(0)}.*{field if field != 'id' else ''}"):
+        load(store)
+
+
+ADD = pa.struct(
+    [
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("partitionValues", pa.map_(pa.string(), pa.string())),
+        (
+            "deletionVector",
+            pa.struct(
+                [
+                    ("storageType", pa.string()),
+                    ("pathOrInlineDv", pa.string()),
+                    ("offset", pa.int32()),
+                    ("sizeInBytes", pa.int32()),
+                    ("cardinality", pa.int64()),
+                ]
+            ),
+        ),
+    ]
+)
+FILE = {"path": "f", "size": 3, "partitionValues": []}
+VECTOR = {"storageType": "u", "pathOrInlineDv": "x", "sizeInBytes": 3, "cardinality": 1}
+
+
+def _of_file(store, rows, kind="add", type_=ADD):
+    names = [("protocol", PROTOCOL), ("metaData", META), (kind, type_)]
+    _put_parquet(store, 0, [*HEAD, *({kind: row} for row in rows)], pa.schema(names))
+
+
+@pytest.mark.parametrize("others", [[], [FILE]])
+@pytest.mark.parametrize("kind", ["add", "remove"])
+def test_a_file_action_without_a_path_is_corrupt(store, others, kind):
+    _of_file(store, [*others, FILE | {"path": None}], kind)
+    with pytest.raises(CorruptLog, match=f"{checkpoint_path(0)}.*path"):
+        _rows(load(store).files()), _rows(load(store).tombstones())
+    with pytest.raises(CorruptLog, match=f"{checkpoint_path(0)}.*path"):
+        load(store).files(["path"]), load(store).tombstones()
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.struct([("size", pa.int64())]), pa.list_(ADD)])
+@pytest.mark.parametrize("kind", ["add", "remove"])
+def test_file_actions_of_another_type_are_corrupt_and_no_empty_table(store, kind, type_):
+    value = {"size": 3} if pa.types.is_struct(type_) else "x" if type_ == pa.string() else [FILE]
+    _of_file(store, [value], kind, type_)
+    with pytest.raises(CorruptLog, match=checkpoint_path(0)):
+        load(store).files(), load(store).tombstones()
+
+
+def test_a_struct_of_nulls_is_no_action(store):
+    nothing = dict.fromkeys(FILE)
+    _of_file(store, [nothing, FILE, nothing])
+    assert load(store).files(["path"])["path"].to_pylist() == ["f"]
+
+
+@pytest.mark.parametrize("field", list(VECTOR))
+def test_a_deletion_vector_without_a_required_field_is_corrupt(store, field):
+    _of_file(store, [FILE | {"deletionVector": VECTOR | {field: None}}])
+    with pytest.raises(CorruptLog, match=checkpoint_path(0)):
+        load(store).files()
+
+
+def test_files_without_partition_values_of_a_partitioned_table_are_corrupt(store):
+    meta = {"metaData": TABLE | {"partitionColumns": ["p"]}}
+    rows = [HEAD[0], meta, {"add": FILE | {"partitionValues": None}}]
+    names = [("protocol", PROTOCOL), ("metaData", META), ("add", ADD)]
+    _put_parquet(store, 0, rows, pa.schema(names))
+    with pytest.raises(CorruptLog, match=r"f.*partitionValues"):
+        load(store).files()
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_a_transaction_without_an_application_is_corrupt(store, group):
+    txn = pa.struct([("appId", pa.string()), ("version", pa.int64())])
+    rows = [*HEAD, {"txn": {"version": 3}}]
+    schema = pa.schema([("protocol", PROTOCOL), ("metaData", META), ("txn", txn)])
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, row_group_size=group)
+    store.put(checkpoint_path(0), memoryview(sink.getvalue()))
+    with pytest.raises(CorruptLog, match=checkpoint_path(0)):
+        load(store)

@@ -14,15 +14,8 @@ from atomic_manifest.log.entry import decode_rewritten
 from atomic_manifest.log.folder.hint import SidecarFile, V2Hint
 from atomic_manifest.log.head import Head
 
-HEAD_ACTIONS = {
-    "protocol": "minReaderVersion",
-    "metaData": "id",
-    "txn": "appId",
-    "domainMetadata": "domain",
-    "sidecar": "path",
-    "checkpointMetadata": "version",
-}
-"""The actions that are no file's, and of each a field that it always has."""
+HEAD_ACTIONS = ("protocol", "metaData", "txn", "domainMetadata", "sidecar", "checkpointMetadata")
+"""The actions that are no file's."""
 
 
 def from_hint(contents: V2Hint) -> tuple[Head, tuple[SidecarFile, ...]] | None:

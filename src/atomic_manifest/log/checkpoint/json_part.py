@@ -1,6 +1,6 @@
 """The top-level file of a V2 checkpoint in JSON: one action a line (protocol, "V2 Spec")."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -40,9 +40,9 @@ class JsonPart:
         """Let go of what was read, which came damaged, so that it is read again."""
         self.__dict__.pop("_rows", None)
 
-    def rows_with(self, kinds: Mapping[str, str]) -> Sequence[dict[str, Any]]:
+    def rows_with(self, kinds: Collection[str]) -> Sequence[dict[str, Any]]:
         """The rows that are one of the actions."""
-        return [row for row in self._rows if row.keys() & kinds.keys()]
+        return [row for row in self._rows if not row.keys().isdisjoint(kinds)]
 
     def groups(self, kind: str) -> list[RowGroup]:
         """The actions of a kind, as one group."""

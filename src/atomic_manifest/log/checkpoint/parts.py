@@ -9,7 +9,7 @@ Error semantics: damage raises what pyarrow and msgspec raise, or `ValueError`; 
 whose it is. Errors of the store pass through.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -103,16 +103,28 @@ class ParquetPart:
         return found
 
     def groups(self, kind: str) -> "list[ParquetGroup]":
-        """The groups that hold such an action, as far as the footer tells."""
-        leaf = self.leaves.get((kind, "path"))
-        if leaf is None:
-            return []
-        count = self.file.metadata.num_row_groups
-        return [ParquetGroup(self, n) for n in range(count) if self.holds(n, leaf)]
+        """The groups that hold such an action, as far as the footer tells.
 
-    def rows_with(self, kinds: Mapping[str, str]) -> pa.Table:
-        """The rows that are one of the actions, each told by a field that it always has."""
-        leaves = [self.leaves[leaf] for leaf in kinds.items() if leaf in self.leaves]
+        Raises:
+            ValueError: The file has such actions, but not as the protocol has them.
+        """
+        leaves = self._leaves_of(kind)
+        if leaves and (kind, "path") not in self.leaves:
+            raise ValueError(f"`{kind}` has no `path`")
+        count = self.file.metadata.num_row_groups
+        return [
+            ParquetGroup(self, n)
+            for n in range(count)
+            if any(self.holds(n, leaf) for leaf in leaves)
+        ]
+
+    def _leaves_of(self, kind: str) -> list[int]:
+        """The columns whose values show that there is such an action."""
+        return [leaf for path, leaf in self.leaves.items() if path[0] == kind]
+
+    def rows_with(self, kinds: Collection[str]) -> pa.Table:
+        """The rows that are one of the actions."""
+        leaves = [leaf for kind in kinds for leaf in self._leaves_of(kind)]
         groups = [
             number
             for number in range(self.file.metadata.num_row_groups)
@@ -196,19 +208,32 @@ class ParquetGroup:
     def read(self, kind: str, fields: Sequence[str]) -> Iterator[pa.StructArray]:
         """See `RowGroup.read`."""
         self.part.load()
-        wanted = [field for field in dict.fromkeys(("path", *fields)) if self._has(kind, field)]
+        asked = dict.fromkeys((*self._witnesses(kind), *fields))
+        wanted = [field for field in asked if self._has(kind, field)]
         names = [f"{kind}.{field}" for field in wanted]
         rows = 0
         for table in self._tables(names):
             rows += table.num_rows
             for structs in table[kind].chunks:
-                valid = pc.is_valid(pc.struct_field(structs, "path"))
-                yield structs if valid.true_count == len(structs) else structs.filter(valid)
+                yield _actions(structs, kind)
         self._check_rows(rows)
 
     def forget(self) -> None:
         """See `RowGroup.forget`."""
         self.part.forget()
+
+    def _witnesses(self, kind: str) -> tuple[str, ...]:
+        """Fields that tell whether there are actions without a path, if the statistics do not.
+
+        Raises:
+            ValueError: There are, say the statistics.
+        """
+        paths, sizes = self.statistics((kind, "path")), self.statistics((kind, "size"))
+        if paths is None or paths.null_count is None or sizes is None or sizes.null_count is None:
+            return ("path", "size")
+        if paths.null_count > sizes.null_count:
+            raise ValueError(f"`{kind}` without a `path`")
+        return ("path",)
 
     def _check_rows(self, rows: int) -> None:
         if rows != self.rows:
@@ -216,8 +241,10 @@ class ParquetGroup:
 
     def _has(self, kind: str, field: str) -> bool:
         """Whether the file may have values of a field in this group. Of maps it is not looked at."""
-        leaf = (kind, field, "storageType") if field == "deletionVector" else (kind, field)
-        position = self.part.leaves.get(leaf)
+        if field == "deletionVector":
+            leaves = [at for path, at in self.part.leaves.items() if path[:2] == (kind, field)]
+            return not leaves or any(self.part.holds(self.number, leaf) for leaf in leaves)
+        position = self.part.leaves.get((kind, field))
         return position is None or self.part.holds(self.number, position)
 
     def _tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
@@ -264,6 +291,20 @@ class HeldGroup:
 
     def forget(self) -> None:
         """See `RowGroup.forget`; there is nothing to read again."""
+
+
+def _actions(structs: pa.StructArray, kind: str) -> pa.StructArray:
+    """Those that are actions: of a struct of nulls alone, some writers mean nothing."""
+    valid = pc.is_valid(pc.struct_field(structs, "path"))
+    if valid.true_count == len(structs):
+        return structs
+    others = structs.filter(pc.invert(valid))
+    for field in structs.type:
+        if others.null_count < len(others) and pc.struct_field(others, field.name).null_count < len(
+            others
+        ):
+            raise ValueError(f"`{kind}` without a `path`")
+    return structs.filter(valid)
 
 
 def _open(source: Any, *, buffer_size: int = 0, metadata: Any = None) -> pq.ParquetFile:

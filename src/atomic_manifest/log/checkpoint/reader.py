@@ -428,4 +428,7 @@ def _field(structs: pa.StructArray, field: pa.Field) -> pa.Array:
 
 def _vectors(structs: pa.StructArray) -> pa.StructArray:
     fields = [_field(structs, field) for field in DELETION_VECTOR]
+    for field, values in zip(DELETION_VECTOR, fields, strict=True):
+        if field.name != "offset" and values.null_count > structs.null_count:
+            raise ValueError(f"a deletion vector without `{camel_case(field.name)}`")
     return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR), mask=structs.is_null())

@@ -64,6 +64,8 @@ def reconciled(entries: Iterable[Entry]) -> list[Action]:
     domains: dict[str, DomainMetadata] = {}
     files: dict[tuple[str, str | None], Add | Remove] = {}
     for entry in entries:
+        for fault in entry.faults.values():
+            raise fault
         protocol, metadata = entry.protocol or protocol, entry.metadata or metadata
         txns.update((txn.app_id, txn) for txn in entry.txns)
         domains.update((domain.domain, domain) for domain in entry.domain_metadata)

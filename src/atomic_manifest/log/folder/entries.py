@@ -20,13 +20,15 @@ _BATCH = 4 * READERS
 
 
 def read_entry(store: ObjectStore, version: int) -> Entry:
-    """Read one version, again if it came damaged.
+    """Read one version, again if it came damaged; with `faults` (see `entry.decode`).
 
     Raises:
         NotFound: There is no such version.
         CorruptLog: It cannot be decoded.
     """
-    entry = read_decoded(store, entry_path(version), lambda data: decode(data, version))
+    entry = read_decoded(
+        store, entry_path(version), lambda data: decode(data, version, superseded=True)
+    )
     assert entry is not None  # noqa: S101 - `decode` gives an entry or raises
     return entry
 

@@ -27,7 +27,7 @@ _UNIT_MICROSECONDS = {
     "day": 86_400_000_000,
     "week": 604_800_000_000,
 }
-_TERM = re.compile(r"(\d{1,18})\s+([a-z]+?)s?(?:\s+|$)")
+_TERM = re.compile(r"([0-9]{1,18})\s+([a-z]+?)s?(?:\s+|$)")
 
 
 def deleted_file_retention_ms(configuration: Mapping[str, str]) -> int:

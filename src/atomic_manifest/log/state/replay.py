@@ -45,6 +45,7 @@ class Replay:
         domains: The newest of every name, but for those that were removed.
         tail: Tables of `columns.ACTIONS`, in replay order: the file actions since `base`.
         recent: The entries with file actions since `tail`.
+        faults: What is wrong with the newest `protocol` or `metaData`, by the action's name.
     """
 
     version: int = -1
@@ -55,6 +56,7 @@ class Replay:
     domains: Mapping[str, DomainMetadata] = field(default_factory=dict)
     tail: tuple[pa.Table, ...] = ()
     recent: tuple[Entry, ...] = ()
+    faults: Mapping[str, CorruptLog] = field(default_factory=dict)
 
     def advance(self, entries: Sequence[Entry], *, first: int | None = None) -> "Replay":
         """The state after more entries.
@@ -67,7 +69,7 @@ class Replay:
             CorruptLog: They do not follow on `version` without a gap.
         """
         protocol, metadata = self.protocol, self.metadata
-        txns, domains = self.txns, self.domains
+        txns, domains, faults = self.txns, self.domains, self.faults
         begin = self.version + 1
         if first == begin and entries:
             begin = entries[0].version
@@ -81,6 +83,7 @@ class Replay:
                 )
             protocol = entry.protocol or protocol
             metadata = entry.metadata or metadata
+            faults = _still_wrong(faults, entry)
             if entry.txns:
                 txns = {**txns, **{txn.app_id: txn for txn in entry.txns}}
             if entry.domain_metadata:
@@ -98,6 +101,7 @@ class Replay:
             domains=domains,
             tail=tail,
             recent=recent,
+            faults=faults,
         )
 
     def files(self, columns: Sequence[str], pruner: Pruner | None = None) -> pa.Table:
@@ -120,8 +124,18 @@ class Replay:
         if self.base is not None:
             kept = without(self.base.adds(needed, pruner=pruner), actions)
             check_paths(kept["path"], self.base.version)
+            self._check_partitions(kept, self.base)
             parts.insert(0, kept.select(columns))
         return pa.concat_tables(parts)
+
+    def _check_partitions(self, files: pa.Table, base: Checkpoint) -> None:
+        if self.metadata is None or not self.metadata.partition_columns:
+            return
+        name = "partition_values"
+        if name in files.column_names and files[name].null_count:
+            file = files.filter(files[name].is_null())["path"][0]
+            message = f"{base.paths[0]}: {file}: no `partitionValues`"
+            raise CorruptLog(message, path=base.paths[0], version=base.version)
 
     def tombstones(self) -> pa.Table:
         """The removed files, expired ones too, in the columns of `columns.TOMBSTONES`."""
@@ -134,6 +148,15 @@ class Replay:
     def newest_actions(self) -> pa.Table:
         """The newest action on every file since `base`, in the columns of `columns.ACTIONS`."""
         return newest(pa.concat_tables([*self.tail, from_entries(self.recent)]))
+
+
+def _still_wrong(faults: Mapping[str, CorruptLog], entry: Entry) -> Mapping[str, CorruptLog]:
+    """The faults that no action of the entry replaces, and its own."""
+    if not (faults or entry.faults):
+        return faults
+    sound = {"protocol": entry.protocol, "metaData": entry.metadata}
+    left = {name: fault for name, fault in faults.items() if sound[name] is None}
+    return {**left, **entry.faults}
 
 
 def _with_domains(

@@ -68,13 +68,15 @@ class Snapshot:
         mark: Of the version's entry; None if that was not read so far.
 
     Raises:
-        CorruptLog: The log has no protocol or no metadata.
+        CorruptLog: The log has no protocol or no metadata that can be used.
         UnsupportedTableFeature: The table needs what we lack.
     """
 
     def __init__(
         self, store: ObjectStore, replay: Replay, timestamp_ms: int, mark: Mark | None = None
     ) -> None:
+        for fault in replay.faults.values():
+            raise fault
         self.version = replay.version
         self.protocol: Protocol = _required(replay.protocol, "protocol", replay.version)
         self.metadata: Metadata = _required(replay.metadata, "metaData", replay.version)
