@@ -4,8 +4,6 @@ Requests go to the store from worker threads; pauses are the loop's own. Cancell
 commit as a crash would: it may be in the log, and `Table.resolve` tells.
 """
 
-import asyncio
-
 from atomic_manifest.commit.driver import Report, moment, perform
 from atomic_manifest.commit.intent import Intent
 from atomic_manifest.commit.messages import Budget, Event, Wait, Waited
@@ -13,6 +11,7 @@ from atomic_manifest.commit.progress import Memory
 from atomic_manifest.commit.protocol import CommitMachine
 from atomic_manifest.env import AsyncEnv
 from atomic_manifest.store import driver as store_driver
+from atomic_manifest.threads import from_loop
 
 
 async def run(
@@ -37,6 +36,6 @@ async def run(
             await env.sleep_async(request.seconds)
             event: Event = Waited()
         else:
-            event = await asyncio.to_thread(perform, request, store)
+            event = await from_loop(perform, request, store)
         machine.handle(event, moment(env))
     return Report.of(machine)

@@ -6,7 +6,6 @@ commit whose outcome is unknown have not.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from atomic_manifest.log.metadata.features import check_writable
 from atomic_manifest.log.path import decode
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store import ObjectStore
+from atomic_manifest.threads import in_background
 
 _log = logging.getLogger("atomic_manifest")
 
@@ -141,7 +141,7 @@ class Committer:
         self._memory = report.memory
         if report.litter:
             # Nobody waits for it, and what is left expires.
-            threading.Thread(target=self._sweep, args=(report.litter,)).start()
+            in_background("sweep", lambda: self._sweep(report.litter))
         return report
 
     def _sweep(self, keys: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ become events; exceptions of reads become `Unanswered`, `EntryCorrupt` or `Faile
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,8 +41,8 @@ from atomic_manifest.errors import CorruptLog, NotFound, StoreError, StoreUnavai
 from atomic_manifest.log.entry import Entry, decode, entry_path
 from atomic_manifest.store import driver as store_driver
 from atomic_manifest.store.conditions import IfAbsent
+from atomic_manifest.threads import in_parallel
 
-_THREADS = "atomic-manifest-read"
 _READERS = 64
 
 StoreRequest: TypeAlias = CreateEntry | ReadEntries | PostIntent | ListIntents | ReadIntents
@@ -166,10 +165,9 @@ def _create(store: store_driver.Driver, version: int, data: bytes) -> Event:
 
 def _read(store: store_driver.Driver, first: int, count: int) -> Event:
     versions = range(first, first + count)
-    if count == 1:
-        return _first_run([_read_one(store, first)])
-    with ThreadPoolExecutor(count, thread_name_prefix=_THREADS) as pool:
-        return _first_run(list(pool.map(lambda version: _read_one(store, version), versions)))
+    return _first_run(
+        in_parallel("read", lambda version: _read_one(store, version), versions, count)
+    )
 
 
 def _post(store: store_driver.Driver, key: str, data: bytes) -> Event:
@@ -209,9 +207,8 @@ def _gather(store: store_driver.Driver, keys: Sequence[str]) -> Event:
         except StoreError:
             return None
 
-    with ThreadPoolExecutor(min(_READERS, len(keys)), thread_name_prefix=_THREADS) as pool:
-        found = zip(keys, pool.map(read, keys), strict=True)
-        return IntentsRead({key: data for key, data in found if data is not None})
+    found = zip(keys, in_parallel("read", read, keys, _READERS), strict=True)
+    return IntentsRead({key: data for key, data in found if data is not None})
 
 
 def _first_run(results: list[Entry | StoreError | EntryCorrupt]) -> Event:

@@ -2,12 +2,12 @@
 
 import io
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from atomic_manifest.errors import NotFound, StoreError
 from atomic_manifest.store.conditions import ETag
 from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.threads import in_parallel
 
 Range: TypeAlias = tuple[int, int]
 """Bytes from the first position up to the second, without it."""
@@ -82,9 +82,8 @@ class RangedFile(io.RawIOBase):
             OSError: As of `read`.
         """
         pieces = list(_pieces(_joined(ranges)))
-        with ThreadPoolExecutor(min(_READERS, len(pieces) or 1)) as pool:
-            held = zip(pieces, pool.map(self._fetch, pieces), strict=True)
-            self._held = [(start, data) for (start, _), data in held]
+        fetched = in_parallel("read", self._fetch, pieces, _READERS)
+        self._held = [(start, data) for (start, _), data in zip(pieces, fetched, strict=True)]
 
     def release(self) -> None:
         """Let go of what was prefetched."""

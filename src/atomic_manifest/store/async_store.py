@@ -22,6 +22,7 @@ from atomic_manifest.store.policy.calls import Steps, run_async
 from atomic_manifest.store.policy.operations import Operations, PutRequest
 from atomic_manifest.store.policy.pacing import Policy, Retry
 from atomic_manifest.store.upload import AsyncUpload
+from atomic_manifest.threads import from_loop
 
 if TYPE_CHECKING:
     from atomic_manifest.store.capabilities import Capabilities
@@ -221,6 +222,4 @@ class AsyncObjectStore:
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:
-    import asyncio  # noqa: PLC0415 - it costs as much as the store floor
-
-    return await asyncio.to_thread(function, *args)
+    return await from_loop(function, *args)

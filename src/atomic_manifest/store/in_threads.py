@@ -3,9 +3,7 @@
 A task that is cancelled leaves its call running to its end in the thread: a write may still land.
 """
 
-import contextvars
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -22,6 +20,7 @@ from atomic_manifest.store.driver import (
     WriteOutcome,
 )
 from atomic_manifest.store.keys import keeps_metadata
+from atomic_manifest.threads import ThreadPool
 
 _T = TypeVar("_T")
 
@@ -40,10 +39,8 @@ class InThreads:
     """
 
     def __init__(self, driver: Driver, *, threads: int = THREADS) -> None:
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loads logging
-
         self.driver = driver
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="atomic-manifest-store")
+        self._threads = ThreadPool("store", threads)
 
     @property
     def url(self) -> str:
@@ -140,14 +137,12 @@ class InThreads:
 
     async def close(self) -> None:
         """See `AsyncDriver.close`. The driver itself has nothing to close."""
-        self._pool.shutdown(wait=False)
+        self._threads.stop(wait=False)
 
     async def _call(self, function: Callable[..., _T], *args: Any, **options: Any) -> _T:
         import asyncio  # noqa: PLC0415 - it costs as much as the store floor
 
-        context = contextvars.copy_context()
-        call = partial(context.run, partial(function, *args, **options))
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await asyncio.wrap_future(self._threads.submit(function, *args, **options))
 
 
 class UploadInThreads:

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from atomic_manifest.threads import in_parallel
+
 _SYNCS = 8
 """Files and folders that are synced at the same time."""
 
@@ -135,10 +137,7 @@ class Together:
         if len(both) < _FEW:
             _sync_all(both)
             return
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loads logging
-
-        with ThreadPoolExecutor(_SYNCS) as pool:
-            list(pool.map(_sync_all, (both[start::_SYNCS] for start in range(_SYNCS))))
+        in_parallel("sync", _sync_all, (both[start::_SYNCS] for start in range(_SYNCS)), _SYNCS)
 
 
 def _sync_all(places: Iterable[str]) -> None:

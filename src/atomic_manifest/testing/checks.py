@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor  # noqa: TID251 - the main thread waits
 from typing import TypeVar
 
 from atomic_manifest.store.conditions import Condition, ETag

@@ -51,7 +51,9 @@ def run_writers(
     """
     logs = [WriterLog() for _ in tasks]
     threads = [
-        threading.Thread(target=_keep_running, args=(number, task, kills, log, env, on_change))
+        threading.Thread(  # noqa: TID251 - while the main thread waits
+            target=_keep_running, args=(number, task, kills, log, env, on_change)
+        )
         for number, (task, kills, log) in enumerate(zip(tasks, kill_after, logs, strict=True))
     ]
     for thread in threads:

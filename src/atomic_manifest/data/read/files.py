@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from atomic_manifest.data.read.adapt import adapter
-from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.actions import DeletionVector
 from atomic_manifest.log.deletion_vector import DeletedRows, read_deleted_rows
 from atomic_manifest.log.metadata.column_mapping import ColumnMapping
 from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.threads import ahead
 
 _BATCH_ROWS = 1 << 16
 _AHEAD = 8
@@ -79,7 +79,7 @@ class FileReader:
             columns: Names of top-level columns of the table, in the order of the batches.
         """
         # Footers and vectors of the next files are fetched ahead of their reading.
-        for opened in ahead(self._open, files, _AHEAD):
+        for opened in ahead("scan", self._open, files, _AHEAD):
             for batch in self._batches(opened, columns):
                 yield opened.file, batch
 

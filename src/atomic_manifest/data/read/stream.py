@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from atomic_manifest.data.filter.filters import Filter, to_expression
-from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.data.read.files import DataFile
 from atomic_manifest.data.read.reader import parts_of
 from atomic_manifest.data.read.table_dataset import BATCH_ROWS, Parts
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.threads import ahead
 
 _WHOLE_BYTES = 16 << 20
 _AHEAD = 4
@@ -112,7 +112,7 @@ def _pieces_read(
         # Now that there is a footer, this costs no request.
         return piece.path, found, parts.odd(piece)
 
-    for path, batches, file in ahead(read, _pieces(parts, filter, odd), _AHEAD):
+    for path, batches, file in ahead("scan", read, _pieces(parts, filter, odd), _AHEAD):
         if file is None:
             yield path, batches
         else:

@@ -19,10 +19,10 @@ from pyarrow import fs
 
 from atomic_manifest.data.filter.filters import columns_in
 from atomic_manifest.data.read.adapt import reads_as
-from atomic_manifest.data.read.ahead import ahead
 from atomic_manifest.data.read.files import DataFile, FileReader
 from atomic_manifest.data.read.guarantees import possible
 from atomic_manifest.errors import UnsupportedByStore
+from atomic_manifest.threads import ahead
 
 BATCH_ROWS = 1 << 17
 """The most rows of a batch, by default."""
@@ -83,7 +83,11 @@ class Parts:
         ]
         if not fragments:
             return self
-        found = {file.path: file for file in ahead(self.odd, fragments, _AHEAD) if file is not None}
+        found = {
+            file.path: file
+            for file in ahead("scan", self.odd, fragments, _AHEAD)
+            if file is not None
+        }
         if not found:
             return self
         plain = self.plain

@@ -10,7 +10,7 @@ string is one: every reader would take it for null.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.metadata.partition import serialize
+from atomic_manifest.threads import ThreadPool
 
 Values: TypeAlias = tuple[str | None, ...]
 """The serialized values of one partition, in the order of the partition columns."""
@@ -49,18 +50,18 @@ def coalesced(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table
 def split_ahead(
     tables: Iterable[pa.Table], columns: Sequence[str], kept: Sequence[str]
 ) -> Iterator[tuple[pa.Table, list[Part]]]:
-    """Split tables, see `split`. Threads split the next large ones while one is dealt with.
+    """Split tables, see `split`. ThreadPool split the next large ones while one is dealt with.
 
     Yields:
         Each table with its parts.
     """
     waiting: deque[tuple[pa.Table, Future[list[Part]]]] = deque()
-    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="atomic-manifest-split") as pool:
+    with ThreadPool("split", _AHEAD) as threads:
         for table in tables:
             if table.nbytes < _WORTH_A_THREAD and not waiting:
                 yield table, split(table, columns, kept)
                 continue
-            waiting.append((table, pool.submit(split, table, columns, kept)))
+            waiting.append((table, threads.submit(split, table, columns, kept)))
             if len(waiting) > _AHEAD:
                 yield _next(waiting)
         while waiting:

@@ -16,11 +16,13 @@ Error semantics: what a job raised comes out of a later `submit` or `finish`. `s
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Semaphore
 from typing import TypeAlias
+
+from atomic_manifest.threads import ThreadPool
 
 THREADS = 8
 """Of a write to a store that waits: a job that finishes a file keeps no processor busy."""
@@ -56,13 +58,12 @@ class Workers:
         processors = os.cpu_count() or 1
         self._most = most_bytes
         self._waits = waits
-        self._threads = THREADS if waits else processors
+        self._threads = ThreadPool("write", THREADS if waits else processors)
         self._few: list[Callable[[], int]] = []
         self._few_bytes = 0
         self.processor: AbstractContextManager[object] = (
             Semaphore(processors) if waits else nullcontext()
         )
-        self._pool: ThreadPoolExecutor | None = None
         self._given: deque[_Given] = deque()
         self._nbytes = 0
 
@@ -87,11 +88,7 @@ class Workers:
         """
         while self._given and (self._given[0].job.done() or self._nbytes + nbytes > self._most):
             self._settle()
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(
-                self._threads, thread_name_prefix="atomic-manifest-write"
-            )
-        job = self._pool.submit(work)
+        job = self._threads.submit(work)
         self._given.append(_Given(job, nbytes))
         self._nbytes += nbytes
         return job
@@ -109,8 +106,7 @@ class Workers:
 
     def stop(self) -> None:
         """Begin no more jobs, wait for those that run, and end the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._threads.stop()
 
     def _flush(self) -> None:
         few, nbytes = self._few, self._few_bytes

@@ -8,7 +8,6 @@ Error semantics: `DataError` for a partition value that is not of its column's t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -34,6 +33,7 @@ from atomic_manifest.log.columns import FILES, TOMBSTONES, check_paths, without
 from atomic_manifest.log.pruning.row_group import RowGroup
 from atomic_manifest.log.stats.parsed import aligned, from_json, to_json
 from atomic_manifest.log.stats.typed_columns import parse_partitions
+from atomic_manifest.threads import ThreadPool
 
 _T = TypeVar("_T")
 _TYPED = (*FILES.names, *PARSED)
@@ -243,12 +243,12 @@ def counted(files: Iterable[pa.Table], totals: Totals) -> Iterator[pa.Table]:
 
 def ahead(items: Iterator[_T]) -> Iterator[_T]:
     """The same items, the next of which is made in another thread while the caller has one."""
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPool("checkpoint", 1) as threads:
         end = object()
-        coming = pool.submit(next, items, end)
+        coming = threads.submit(next, items, end)
         while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
+            coming = threads.submit(next, items, end)
+            yield item
 
 
 def _first_bounded(statistics: pa.StructType | None) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ and `CorruptLog` naming the file where it has to exist (`read_entries`).
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from atomic_manifest.errors import CorruptLog, NotFound
 from atomic_manifest.log.entry import Entry, decode, entry_path
 from atomic_manifest.log.rereading import read_decoded
 from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.threads import ThreadPool
 
 READERS = 16
 """Requests under way at once when many log files are read."""
@@ -41,10 +41,10 @@ def read_entries(store: ObjectStore, versions: Iterable[int]) -> Iterator[Entry]
     Raises:
         CorruptLog: One is missing or cannot be decoded.
     """
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPool("read", READERS) as threads:
         remaining = iter(versions)
         while batch := list(islice(remaining, _BATCH)):
-            yield from pool.map(lambda version: _read_existing(store, version), batch)
+            yield from threads.map(lambda version: _read_existing(store, version), batch)
 
 
 def _read_existing(store: ObjectStore, version: int) -> Entry:

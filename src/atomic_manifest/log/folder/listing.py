@@ -10,13 +10,13 @@ Error semantics: the store's own.
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice, pairwise
 
 from atomic_manifest.log.entry import LOG_FOLDER
 from atomic_manifest.store.driver import ObjectMeta
 from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.threads import ThreadPool
 
 PAGE = 1000
 """Objects in an answer of all services; a first page that is full shows that there is more."""
@@ -49,12 +49,12 @@ def log_files(store: ObjectStore, start: int = 0, stop: int | None = None) -> It
         yield from _files(store, begin, stop, after)
         return
     end = stop
-    with ThreadPoolExecutor(LISTERS) as pool:
+    with ThreadPool("list", LISTERS) as threads:
         if end is None or end > LAST_VERSION:
-            end = _reach(store, pool, begin)
+            end = _reach(store, threads, begin)
         bounds = _bounds(begin, end, stop)
         starts = [after, *[None] * (len(bounds) - 1)]
-        listed = pool.map(partial(_listed, store), bounds, starts)
+        listed = threads.map(partial(_listed, store), bounds, starts)
         for files in listed:
             yield from files
 
@@ -87,12 +87,12 @@ def _answers_at_once(store: ObjectStore) -> bool:
     return store.url.startswith(("file:", "memory:"))
 
 
-def _reach(store: ObjectStore, pool: ThreadPoolExecutor, begin: int) -> int:
+def _reach(store: ObjectStore, threads: ThreadPool, begin: int) -> int:
     """A version that nothing, or not much, lies behind: found by looking twice as far each time."""
     distance = PAGE
     while True:
         distances = [distance << step for step in range(LISTERS)]
-        probes = pool.map(
+        probes = threads.map(
             lambda ahead: next(_files(store, begin + ahead, None), None) is None, distances
         )
         for ahead, nothing_behind in zip(distances, probes, strict=True):

@@ -11,7 +11,6 @@ does not reach back that far is it `CorruptLog`.
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
@@ -43,6 +42,7 @@ from atomic_manifest.log.pruning.pruner import Pruner
 from atomic_manifest.log.state.checksum import read_checksum
 from atomic_manifest.log.state.replay import ALL_COLUMNS, Replay
 from atomic_manifest.store.object_store import ObjectStore
+from atomic_manifest.threads import ThreadPool
 
 _T = TypeVar("_T")
 
@@ -348,8 +348,8 @@ def _replay_files(store: ObjectStore, segment: LogSegment) -> tuple[Replay, Entr
     """Replay a segment; the last entry, if it was read alone, beside the result."""
     replay: Replay | None = None
     last: Entry | None = None
-    with ThreadPoolExecutor(1) as pool:
-        start = pool.submit(_start, store, segment)
+    with ThreadPool("checkpoint", 1) as threads:
+        start = threads.submit(_start, store, segment)
         for first, batch in _batches(store, segment):
             replay = (replay or start.result()).advance(batch, first=first)
             last = batch[-1] if first + len(batch) == batch[-1].version + 1 else None

@@ -15,7 +15,6 @@ Error semantics: none of its own.
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, DecimalException
 from typing import Any
@@ -28,6 +27,7 @@ import pyarrow.json as pj
 from atomic_manifest.log.stats.lines import from_lines
 from atomic_manifest.log.stats.moments import from_texts
 from atomic_manifest.log.stats.times import OFFSET_MICROSECONDS, has_offset
+from atomic_manifest.threads import in_parallel
 
 _ENCODE = msgspec.json.Encoder(decimal_format="number")
 _DECODE = msgspec.json.Decoder(float_hook=Decimal)
@@ -68,8 +68,10 @@ def from_json(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:
     parts = [texts.slice(start, _ROWS) for start in range(0, len(texts), _ROWS)]
     if len(parts) <= 1:
         return _parsed(texts, type_)
-    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        return pa.concat_arrays(list(pool.map(lambda part: _parsed(part, type_), parts)))
+    parsed = in_parallel(
+        "statistics", lambda part: _parsed(part, type_), parts, os.cpu_count() or 1
+    )
+    return pa.concat_arrays(parsed)
 
 
 def _parsed(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:

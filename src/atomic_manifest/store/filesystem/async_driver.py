@@ -8,6 +8,7 @@ from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import Data, DeleteOutcome, Object, ObjectMeta, WriteOutcome
 from atomic_manifest.store.filesystem.driver import FsspecDriver
 from atomic_manifest.store.keys import folder
+from atomic_manifest.threads import outlive_main
 
 if TYPE_CHECKING:
     from atomic_manifest.store.filesystem.upload import FilesystemUpload
@@ -149,4 +150,5 @@ class AsyncFsspecUpload:
 async def _on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _T]) -> _T:
     if asyncio.get_running_loop() is loop:
         return await coroutine
+    outlive_main(loop)
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))

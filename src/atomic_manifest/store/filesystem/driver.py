@@ -38,6 +38,7 @@ from atomic_manifest.store.driver import (
 from atomic_manifest.store.keys import folder
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.locations import local_path, refuse_query, root_in
+from atomic_manifest.threads import outlive_main
 
 if TYPE_CHECKING:
     from atomic_manifest.store.filesystem.async_driver import AsyncFsspecDriver
@@ -249,6 +250,7 @@ class FsspecDriver:
         return self._bucket, self._calls
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        outlive_main(self.loop)
         under_way = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return under_way.result()

@@ -34,6 +34,7 @@ from atomic_manifest.store.filesystem.calls import (
     send_once,
     single_tag,
 )
+from atomic_manifest.threads import from_loop
 
 if TYPE_CHECKING:
     from gcsfs import GCSFileSystem
@@ -250,7 +251,7 @@ class GCSCalls:
         """Put credentials into `headers`; renewing them blocks, which is no thing for this loop."""
         held = self._fs.credentials.credentials
         if held is not None:
-            await asyncio.to_thread(self._fs.credentials.apply, headers)
+            await from_loop(self._fs.credentials.apply, headers)
 
     def _json(self, key: str) -> str:
         return f"{self._objects}/{quote(key, safe='')}"

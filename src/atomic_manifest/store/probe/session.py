@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
@@ -16,6 +15,7 @@ from atomic_manifest.store.driver import DriverUpload
 from atomic_manifest.store.keys import folder
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.safety.endpoint import raw_of
+from atomic_manifest.threads import ThreadPool
 
 _T = TypeVar("_T")
 
@@ -78,7 +78,7 @@ class Session:
         self._lock = lock()
         self._paths: list[str] = []
         self._uploads: list[DriverUpload] = []
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="probe")
+        self._threads = ThreadPool("probe", threads)
         self._widest = threads
 
     @property
@@ -165,14 +165,14 @@ class Session:
             except StoreError as error:
                 return error
 
-        outcomes = list(self._pool.map(started, acts))
+        outcomes = list(self._threads.map(started, acts))
         if len(acts) > _PAIR and self.store.env.monotonic() - begun > _SLOW_SECONDS:
             self._widest = max(_PAIR, len(acts) // 2)
         return outcomes
 
     def each(self, makes: Sequence[Callable[[], _T]]) -> list[_T]:
         """Do all, several at a time; the first error is raised."""
-        return list(self._pool.map(lambda make: make(), makes))
+        return list(self._threads.map(lambda make: make(), makes))
 
     def check_time(self) -> None:
         """Raise `OutOfTime` once the time has ended."""
@@ -211,7 +211,7 @@ class Session:
         try:
             self._clean_up()
         finally:
-            self._pool.shutdown()
+            self._threads.stop()
 
     def _clean_up(self) -> None:
         for upload in self._uploads:

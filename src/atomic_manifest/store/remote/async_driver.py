@@ -4,7 +4,6 @@ Everything `remote.driver` promises holds here. What goes through the second cli
 loop, and is waited for.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 from itertools import islice
@@ -34,6 +33,7 @@ from atomic_manifest.store.remote.sdk import tried_async
 from atomic_manifest.store.remote.second_client import SecondClient
 from atomic_manifest.store.remote.second_upload import AsyncSecondUpload
 from atomic_manifest.store.remote.terms import Keys, Terms, never_matches
+from atomic_manifest.threads import from_loop
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, Bytes, GetResult
@@ -207,7 +207,7 @@ class AsyncRemoteDriver:
         """See `AsyncDriver.close`. The connections are the blocking driver's, and stay open."""
 
     async def _second(self, path: str, *conditions: Condition | None) -> SecondClient:
-        await asyncio.to_thread(self._client.check, path, *conditions)
+        await from_loop(self._client.check, path, *conditions)
         return self._client
 
     async def _listed(

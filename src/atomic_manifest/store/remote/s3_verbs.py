@@ -5,7 +5,6 @@ object. Checksums are added only where S3 demands them, since services that mere
 refuse them. What only obstore understands is refused by name when the second client is needed.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -25,6 +24,7 @@ from atomic_manifest.store.filesystem.s3_calls import S3Calls
 from atomic_manifest.store.options.values import RemoteOptions
 from atomic_manifest.store.remote.second_client import check_followed, seconds, timeouts
 from atomic_manifest.store.remote.terms import Dialect
+from atomic_manifest.threads import from_loop
 
 _ONLY_FIRST = (
     "proxy_excludes",
@@ -173,7 +173,7 @@ class _Shared(AioCredentials):  # type: ignore[misc, unused-ignore]
         self._credentials = credentials
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        given = await asyncio.to_thread(self._credentials)
+        given = await from_loop(self._credentials)
         return ReadOnlyCredentials(
             given["access_key_id"], given["secret_access_key"], given["token"]
         )

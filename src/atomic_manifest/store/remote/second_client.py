@@ -23,6 +23,7 @@ from atomic_manifest.store.filesystem.bucket import FilesystemBucket
 from atomic_manifest.store.filesystem.calls import Calls
 from atomic_manifest.store.options.values import RemoteOptions
 from atomic_manifest.store.remote.terms import Dialect
+from atomic_manifest.threads import from_loop, outlive_main
 
 _T = TypeVar("_T")
 Asked: TypeAlias = Callable[[FilesystemBucket], Coroutine[Any, Any, _T]]
@@ -96,6 +97,7 @@ class SecondClient:
     def run(self, asked: Asked[_T]) -> _T:
         """Ask, and wait in this thread."""
         calls, bucket = self._open()
+        outlive_main(calls.loop)
         future = asyncio.run_coroutine_threadsafe(asked(bucket), calls.loop)
         try:
             return future.result()
@@ -104,7 +106,8 @@ class SecondClient:
 
     async def run_async(self, asked: Asked[_T]) -> _T:
         """Ask, and wait in this task. Cancelling the task cancels what was asked."""
-        calls, bucket = await asyncio.to_thread(self._open)
+        calls, bucket = await from_loop(self._open)
+        outlive_main(calls.loop)
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(asked(bucket), calls.loop)
         )

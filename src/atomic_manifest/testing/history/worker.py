@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor  # noqa: TID251 - the main thread waits
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +286,7 @@ def main() -> None:
             pass
         stop.set()
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()  # noqa: TID251 - ends with the process
     budget = Budget(attempts=task.attempts)
     table = Table.open(task.url, storage_options=task.storage_options, budget=budget)
     with Journal(Path(task.journal)) as journal, ThreadPoolExecutor(task.threads) as pool:
