@@ -11,7 +11,14 @@ from concurrent.futures import CancelledError
 import pytest
 
 import atomic_manifest as am
-from atomic_manifest.threads import ThreadPool, ahead, from_loop, in_background, in_parallel
+from atomic_manifest.threads import (
+    ThreadPool,
+    ahead,
+    at_once,
+    from_loop,
+    in_background,
+    in_parallel,
+)
 
 VARIABLE = contextvars.ContextVar("variable", default="none")
 
@@ -113,6 +120,23 @@ def test_work_that_the_pool_took_although_it_could_start_no_thread_is_done_once(
     assert done == [1]
 
 
+def test_at_once_meets_at_one_instant_and_is_refused_where_that_cannot_be(monkeypatch):
+    inside = threading.Barrier(3, timeout=60)
+    assert sorted(at_once("test", [inside.wait] * 3, 60)) == [0, 1, 2]
+    done, start, left = [], threading.Thread.start, [2]
+
+    def few(thread):
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", few)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        at_once("test", [lambda: done.append(1)] * 3, 60)
+    assert done == []
+
+
 def test_the_look_ahead_is_bounded_and_ends_with_who_gives_up():
     taken = []
 
@@ -130,14 +154,19 @@ def test_the_look_ahead_is_bounded_and_ends_with_who_gives_up():
 
 
 def test_after_an_error_what_has_not_begun_is_cancelled():
-    go_on = threading.Event()
-    with pytest.raises(KeyError), ThreadPool("test", 1) as pool:
-        pool.submit(go_on.wait, 60)
-        late = pool.submit(print)
-        late.add_done_callback(lambda _: go_on.set())
-        raise KeyError
+    go_on, late = threading.Event(), []
+
+    def give_up():
+        with ThreadPool("test", 1) as pool:
+            pool.submit(go_on.wait, 60)
+            late.append(pool.submit(print))
+            late[0].add_done_callback(lambda _: go_on.set())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        give_up()
     with pytest.raises(CancelledError):
-        late.result()
+        late[0].result()
 
 
 def test_a_stopped_pool_takes_no_work():
@@ -164,18 +193,20 @@ import atomic_manifest as am
 from atomic_manifest.store import AsyncObjectStore, open_store
 
 url, how = sys.argv[1], sys.argv[2]
-table = am.Table.open(url)
+table = None if how == "first" else am.Table.open(url)
 wide = pa.table({"i": [*range(3)], "k": ["a", "b", None]})
 
 def use():
     am.append(url, pa.table({"i": [1]}))
-    table.append(pa.table({"i": [2]}))
-    table.delete("i = 2")
+    (table or am.Table.open(url)).append(pa.table({"i": [2]}))
+    am.Table.open(url).delete("i = 2")
     am.append(url + "-partitioned", wide, partition_by=["k"])
-    am.write_dataset(wide, url + "-dataset", partitioning=["k"])
+    am.write_dataset(
+        wide, url + "-dataset", partitioning=["k"], existing_data_behavior="delete_matching"
+    )
     am.Table.open(url).checkpoint()
-    assert am.Table.open(url).to_arrow().num_rows == 2
-    assert sum(batch.num_rows for batch in am.Table.open(url + "-partitioned").to_batches()) == 3
+    assert set(am.Table.open(url).to_arrow()["i"].to_pylist()) == {0, 1}
+    assert sum(batch.num_rows for batch in am.Table.open(url + "-partitioned").to_batches()) >= 3
     store = AsyncObjectStore.of(open_store(url))
 
     async def use_store():
@@ -185,15 +216,18 @@ def use():
         await store.close()
 
     asyncio.run(use_store())
-    print("done", flush=True)
 
 def late():
     threading.main_thread().join()
     use()
+    print("done", flush=True)
 
 if how == "atexit":
-    atexit.register(use)
+    atexit.register(lambda: (use(), print("done", flush=True)))
+elif how == "first":
+    threading.Thread(target=late).start()
 elif how == "thread":
+    use()
     threading.Thread(target=late).start()
 else:
     atexit.register(lambda: (ready.set(), done.wait(60)))
@@ -202,13 +236,14 @@ else:
     def waits():
         ready.wait()
         use()
+        print("done", flush=True)
         done.set()
 
     threading.Thread(target=waits, daemon=True).start()
 """
 
 
-@pytest.mark.parametrize("how", ["thread", "atexit", "daemon"])
+@pytest.mark.parametrize("how", ["thread", "first", "atexit", "daemon"])
 def test_everything_works_after_the_main_thread_has_ended(how, tmp_path):
     url = str(tmp_path / "t")
     am.append(url, {"i": [0]})

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import NoReturn, Self
 
 from atomic_manifest.commit.committer import Committer, Settled
@@ -36,6 +37,10 @@ from atomic_manifest.log.state.snapshot import Snapshot, load, refresh
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.store import ObjectStore
 from atomic_manifest.store.safety.tables import check_safe, for_tables
+
+with suppress(RuntimeError):
+    # Pandas wants it, and may be loaded late; once the main thread has ended, Python refuses it.
+    import_module("concurrent.futures.thread")
 
 _log = logging.getLogger("atomic_manifest")
 

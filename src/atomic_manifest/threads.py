@@ -12,10 +12,12 @@ Error semantics: what work raises comes out where its result is asked for. An in
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from atomic_manifest.forks import lock
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -41,7 +43,7 @@ class ThreadPool:
         self._name = _PREFIX + name
         self._most = most
         self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._stopped = False
 
     def submit(self, work: Callable[..., _Result], *args: Any, **options: Any) -> "Future[_Result]":
@@ -168,6 +170,36 @@ def in_parallel(
         return list(threads.map(work, given))
 
 
+def at_once(
+    name: str, acts: Sequence[Callable[[], _Result]], patience_seconds: float
+) -> list[_Result]:
+    """Do all at the same instant, each in a thread of its own; that cannot be done without.
+
+    Args:
+        name: See `ThreadPool`.
+        acts: What to do.
+        patience_seconds: How long the threads wait for each other to be there.
+
+    Raises:
+        RuntimeError: So many threads cannot be started; nothing was done.
+        BaseException: What the first act raised that did.
+    """
+    barrier = threading.Barrier(len(acts), timeout=patience_seconds)
+
+    def meet(act: Callable[[], _Result]) -> _Result:
+        barrier.wait()
+        return act()
+
+    jobs = [_Job(partial(contextvars.copy_context().run, meet, act)) for act in acts]
+    try:
+        for job in jobs:
+            threading.Thread(target=job.run, name=_PREFIX + name).start()
+    except RuntimeError:
+        barrier.abort()
+        raise
+    return [job.future.result() for job in jobs]
+
+
 def ahead(
     name: str, work: Callable[[_Thing], _Result], things: Iterable[_Thing], count: int
 ) -> Iterator[_Result]:
@@ -236,7 +268,10 @@ def outlive_main(loop: "AbstractEventLoop") -> None:
     """
     if threading.main_thread().is_alive():
         return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loads logging
+    try:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loads logging
+    except RuntimeError:  # too late to load it
+        return
 
     class Here(ThreadPoolExecutor):
         def submit(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> "Future[Any]":

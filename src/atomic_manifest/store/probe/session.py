@@ -1,9 +1,9 @@
 """One run of the probe: its keys, its threads, its bounds, and the clean-up after it."""
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -15,7 +15,7 @@ from atomic_manifest.store.driver import DriverUpload
 from atomic_manifest.store.keys import folder
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.safety.endpoint import raw_of
-from atomic_manifest.threads import ThreadPool
+from atomic_manifest.threads import ThreadPool, at_once
 
 _T = TypeVar("_T")
 
@@ -34,6 +34,10 @@ _CHECK_SECONDS = 8.0
 
 class Unclear(Exception):
     """The store would not say; the check is made again, on other keys."""
+
+
+class NoRace(Exception):
+    """There are not as many threads as have to race."""
 
 
 class OutOfTime(Exception):
@@ -156,16 +160,17 @@ class Session:
         """
         self.check_time()
         begun = self.store.env.monotonic()
-        barrier = threading.Barrier(len(acts))
 
-        def started(act: Callable[[], object]) -> object:
-            barrier.wait(_BARRIER_SECONDS)
+        def result(act: Callable[[], object]) -> object:
             try:
                 return act()
             except StoreError as error:
                 return error
 
-        outcomes = list(self._threads.map(started, acts))
+        try:
+            outcomes = at_once("race", [partial(result, act) for act in acts], _BARRIER_SECONDS)
+        except RuntimeError as error:
+            raise NoRace from error
         if len(acts) > _PAIR and self.store.env.monotonic() - begun > _SLOW_SECONDS:
             self._widest = max(_PAIR, len(acts) // 2)
         return outcomes
@@ -188,6 +193,8 @@ class Session:
                 return check()
             except OutOfTime:
                 return Finding(Support.UNTESTED, "the time for the probe ended")
+            except NoRace:
+                return Finding(Support.UNTESTED, "no threads could be started to race with")
             except (Unclear, StoreUnavailable):
                 env.sleep(env.random() * pause)
                 pause *= 2
