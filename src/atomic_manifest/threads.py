@@ -229,12 +229,18 @@ def ahead(
         threads.stop()
 
 
-def in_background(name: str, work: Callable[[], object]) -> None:
-    """Do work for whose end nobody waits; where no thread can be had, it is done when this returns.
+def in_background(
+    name: str, work: Callable[[], object], *, daemon: bool = False
+) -> threading.Thread | None:
+    """Do work that the caller goes on without; where no thread can be had, it is done when this returns.
 
     Args:
         name: See `ThreadPool`.
         work: Raises nothing.
+        daemon: Whether the process may end before it.
+
+    Returns:
+        The thread; None if the work is done.
     """
     context = contextvars.copy_context()
 
@@ -242,9 +248,12 @@ def in_background(name: str, work: Callable[[], object]) -> None:
         context.run(work)
 
     try:
-        threading.Thread(target=call, name=_PREFIX + name).start()
+        thread = threading.Thread(target=call, name=_PREFIX + name, daemon=daemon)
+        thread.start()
     except RuntimeError:
         call()
+        return None
+    return thread
 
 
 async def from_loop(work: Callable[..., _Result], *args: Any, **options: Any) -> _Result:

@@ -10,7 +10,7 @@ Error semantics: a store that does not answer proves nothing, and nothing is rai
 """
 
 from functools import partial
-from threading import Thread
+from threading import Thread  # noqa: TID251 - the type alone
 
 from atomic_manifest.errors import (
     AtomicManifestError,
@@ -26,6 +26,7 @@ from atomic_manifest.log.state.snapshot import Snapshot, load
 from atomic_manifest.store.driver import Driver
 from atomic_manifest.store.object_store import ObjectStore
 from atomic_manifest.store.passing import PassingDriver
+from atomic_manifest.threads import in_background
 
 _PATIENCE_SECONDS = 5.0
 """So long a commit waits at most for a look at the log, which proves nothing if it fails."""
@@ -90,13 +91,8 @@ class Look:
         self._thread: Thread | None = None
         if answers_at_once(store):
             self._run()
-            return
-        self._thread = Thread(target=self._run, name="atomic-manifest-look", daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:  # there are no more threads to be had
-            self._thread = None
-            self._run()
+        else:
+            self._thread = in_background("look", self._run, daemon=True)
 
     def _run(self) -> None:
         try:
