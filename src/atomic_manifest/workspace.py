@@ -201,6 +201,8 @@ class Workspace:
         if isinstance(predicate, Everything):
             files = self.current.files()
             return Selection(files, files.slice(0, 0))
+        if self.current.has_few_files:
+            return select(self.current.files(), physical, self.types)
         chooses = pruner(self.current, predicate)
         return select(self.current.files(pruner=chooses), physical, self.types, chooses)
 

@@ -58,6 +58,7 @@ _T = TypeVar("_T")
 PARSED = ("partition_values_parsed", "stats_parsed")
 """Columns of adds with typed values, which only some checkpoints have."""
 
+_SMALL_BYTES = 1 << 16
 _SCHEMAS = {"add": FILES, "remove": TOMBSTONES}
 
 
@@ -97,6 +98,11 @@ class Checkpoint:
     def paths(self) -> tuple[str, ...]:
         """Paths of its files, without sidecars."""
         return self._files.paths
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it has few files' actions, all in one small object."""
+        return sum(meta.size for meta in self._files.files) <= _SMALL_BYTES and not self.sidecars
 
     def has_file(self, path: str) -> bool:
         """Whether this is one of its files, or may be one of its sidecars."""

@@ -31,6 +31,8 @@ from atomic_manifest.log.pruning.pruner import Pruner, pruned
 _RECENT_ACTIONS = 250
 """File actions that are kept as decoded at most."""
 
+_SMALL_ACTIONS = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Replay:
@@ -103,6 +105,12 @@ class Replay:
             recent=recent,
             faults=faults,
         )
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all of its files are no more than one query of a part of them takes the time for."""
+        actions = sum(map(len, self.tail)) + sum(len(e.adds) + len(e.removes) for e in self.recent)
+        return actions <= _SMALL_ACTIONS and (self.base is None or self.base.is_small)
 
     def files(self, columns: Sequence[str], pruner: Pruner | None = None) -> pa.Table:
         """The files of the table, in the given columns of `columns.FILES`.

@@ -28,6 +28,7 @@ from atomic_manifest.errors import (
 from atomic_manifest.forks import lock
 from atomic_manifest.log.actions import DomainMetadata, Metadata, Protocol, Txn
 from atomic_manifest.log.checkpoint.reader import Checkpoint
+from atomic_manifest.log.columns import check_paths, from_entries, newest, without
 from atomic_manifest.log.entry import LOG_FOLDER, Entry, Mark, entry_path
 from atomic_manifest.log.folder.compaction import read_compaction
 from atomic_manifest.log.folder.entries import read_entries, read_entry
@@ -38,7 +39,7 @@ from atomic_manifest.log.metadata.column_mapping import ColumnMapping, column_ma
 from atomic_manifest.log.metadata.retention import deleted_file_retention_ms
 from atomic_manifest.log.metadata.schema import to_arrow
 from atomic_manifest.log.names import matches
-from atomic_manifest.log.pruning.pruner import Pruner
+from atomic_manifest.log.pruning.pruner import Pruner, pruned
 from atomic_manifest.log.state.checksum import read_checksum
 from atomic_manifest.log.state.replay import ALL_COLUMNS, Replay
 from atomic_manifest.store.object_store import ObjectStore
@@ -47,6 +48,9 @@ from atomic_manifest.threads import ThreadPool
 _T = TypeVar("_T")
 
 _BATCH = 64  # entries held at a time before they become columns
+_VERY_FEW_FILES = 32
+_FEW_FILES = 1000
+_FEW_ENTRIES = 256
 
 
 class Snapshot:
@@ -85,6 +89,7 @@ class Snapshot:
         self._store = store
         self._replay = replay
         self._files: pa.Table | None = None
+        self._earlier: tuple[pa.Table, tuple[Entry, ...]] | None = None
         self._lock = lock()
         features.check_readable(self.protocol, self.metadata)
 
@@ -155,6 +160,14 @@ class Snapshot:
         """The table's properties."""
         return self.metadata.configuration
 
+    @property
+    def has_few_files(self) -> bool:
+        """Whether it has so few files that each may be looked at by itself."""
+        with self._lock:
+            if self._files is None:
+                self._files = self._few_files()
+            return self._files is not None and self._files.num_rows <= _VERY_FEW_FILES
+
     def files(
         self, columns: Sequence[str] | None = None, *, pruner: Pruner | None = None
     ) -> pa.Table:
@@ -172,14 +185,30 @@ class Snapshot:
                 is not below the table's root.
         """
         with self._lock:
+            if self._files is None:
+                self._files = self._few_files()
+            if self._files is not None:
+                files = self._files if pruner is None else pruned(self._files, pruner)
+                return files if columns is None else files.select(columns)
             if pruner is not None:
                 return self._read(lambda replay: replay.files(columns or ALL_COLUMNS, pruner))
-            if self._files is not None:
-                return self._files if columns is None else self._files.select(columns)
             table = self._read(lambda replay: replay.files(columns or ALL_COLUMNS))
             if columns is None:
                 self._files = table
             return table
+
+    def _few_files(self) -> pa.Table | None:
+        """All files if there are few: what entries made of those of an earlier version, or of the log."""
+        if self._earlier is not None:
+            files, entries = self._earlier
+            actions = newest(from_entries(entries))
+            adds = actions.filter(pc.invert(actions["is_remove"]))
+            check_paths(adds["path"], adds["version"])
+            self._earlier = None
+            return pa.concat_tables([without(files, actions), adds.select(ALL_COLUMNS)])
+        if self._read(lambda replay: replay.is_small):
+            return self._read(lambda replay: replay.files(ALL_COLUMNS))
+        return None
 
     def tombstones(self) -> pa.Table:
         """The removed files that have not expired, one row each, in `columns.TOMBSTONES`.
@@ -206,7 +235,14 @@ class Snapshot:
             return self
         timestamp_ms = committed_ms(entries[-1]) or _integer(entries[-1], "timestamp")
         replay = self._replay.advance(entries)
-        return Snapshot(self._store, replay, timestamp_ms or self.timestamp_ms, entries[-1].mark)
+        after = Snapshot(self._store, replay, timestamp_ms or self.timestamp_ms, entries[-1].mark)
+        files, before = (
+            (self._files, ()) if self._files is not None else self._earlier or (None, ())
+        )
+        since = (*before, *entries)
+        if files is not None and files.num_rows <= _FEW_FILES and len(since) <= _FEW_ENTRIES:
+            after._earlier = files, since
+        return after
 
     def reading(self, read: Callable[[Replay], _T]) -> _T:
         """What `read` makes of the log's replay. It may be called again.
