@@ -23,10 +23,11 @@ from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.removal import check_may_remove
 from atomic_manifest.staging import WriteRequest, stage
 from atomic_manifest.transaction import Transaction, check_given, deletable
+from atomic_manifest.workspace import Tallies
 
 T = TypeVar("T")
 
-_ATTEMPTS = 20
+_ATTEMPTS = 100
 _PAUSE_SECONDS = 0.01
 _PAUSE_SECONDS_AT_MOST = 1.0
 
@@ -59,13 +60,18 @@ def run(
     attempts = whole_number("attempts", attempts)
     if attempts < 1:
         raise DataError(f"attempts must be at least 1, got {attempts}")
-    binder, inputs = Binder(), Inputs()
+    binder, inputs, pacing, tallies = Binder(), Inputs(), _Pacing(handle), Tallies()
     for attempt in range(1, attempts + 1):
         done = handle.recorded(txn)
         if done is not None:
             return RunResult(None, done, attempt - 1)
         transaction = Transaction(
-            handle, txn=txn, commit_info=commit_info, binder=binder, inputs=inputs
+            handle,
+            txn=txn,
+            commit_info=commit_info,
+            binder=binder,
+            inputs=inputs,
+            tallies=tallies,
         )
         try:
             with transaction:
@@ -74,7 +80,7 @@ def run(
             if attempt == attempts or error.commit_id != transaction.commit_id:
                 raise
             inputs.begin_again()
-            _step_back(handle, attempt)
+            pacing.step_back(error)
         else:
             return RunResult(value, transaction.result, attempt)
     raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
@@ -85,9 +91,10 @@ def delete(handle: Handle, where: Filter, request: WriteRequest) -> CommitResult
     check_given(where)
     check_may_remove(handle.writable(), "")
     where = bound(where)
+    tallies = Tallies()
 
     def begin() -> Transaction:
-        return Transaction(handle, txn=request.txn, commit_info=request.user_info)
+        return Transaction(handle, txn=request.txn, commit_info=request.user_info, tallies=tallies)
 
     def body(transaction: Transaction) -> None:
         transaction.delete_where(where, request)
@@ -117,9 +124,15 @@ def overwrite_where(
         configuration=snapshot.configuration,
     )
 
+    tallies = Tallies()
+
     def begin() -> Transaction:
         return Transaction(
-            handle, txn=request.txn, commit_info=request.user_info, commit_id=staged.commit_id
+            handle,
+            txn=request.txn,
+            commit_info=request.user_info,
+            commit_id=staged.commit_id,
+            tallies=tallies,
         )
 
     def body(transaction: Transaction) -> None:
@@ -139,11 +152,12 @@ def _again_on_conflict(
     staged_for: Snapshot | None,
 ) -> CommitResult | None:
     """Attempt until no conflict is met, or files staged for a snapshot no longer fit the table."""
-    for number in range(1, _ATTEMPTS):
+    pacing = _Pacing(handle)
+    for _ in range(1, _ATTEMPTS):
         try:
             return _attempt(handle, begin, body)
-        except CommitConflict:
-            _step_back(handle, number)
+        except CommitConflict as error:
+            pacing.step_back(error)
             now = handle.snapshot.metadata
             if staged_for is not None and not same_layout(staged_for.metadata, now):
                 raise
@@ -163,8 +177,23 @@ def _attempt(
     return transaction.result
 
 
-def _step_back(handle: Handle, attempt: int) -> None:
-    """Give others the time to finish, then see what they did."""
-    most = min(_PAUSE_SECONDS_AT_MOST, _PAUSE_SECONDS * 2.0**attempt)
-    handle.env.sleep(handle.env.random() * most)
-    handle.refresh()
+class _Pacing:
+    """Gives others the time to finish, then sees what they did.
+
+    Longer each time for those who step back for this one too. Writers of other libraries try again at once:
+    who pauses longer each time beside them never gets on.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._met_ours = 0
+
+    def step_back(self, error: CommitConflict | CommitContended) -> None:
+        """Pause after this refusal, then move the handle on."""
+        conflicts = error.conflicts if isinstance(error, CommitConflict) else ()
+        most = _PAUSE_SECONDS
+        if not any(conflict.with_foreign for conflict in conflicts):
+            self._met_ours += 1
+            most = min(_PAUSE_SECONDS_AT_MOST, _PAUSE_SECONDS * 2.0**self._met_ours)
+        self._handle.env.sleep(self._handle.env.random() * most)
+        self._handle.refresh()

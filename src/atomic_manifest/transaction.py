@@ -37,7 +37,7 @@ from atomic_manifest.ops.change import Change
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.reading import columns_of
 from atomic_manifest.staging import WriteRequest, write_request
-from atomic_manifest.workspace import Workspace
+from atomic_manifest.workspace import Tallies, Workspace
 
 Partitions = Literal["dynamic"]
 
@@ -55,6 +55,7 @@ class Transaction:
         commit_id: Of the commit; a fresh one by default.
         binder: Of its filters, if other attempts share them.
         inputs: What other attempts have read of their input.
+        tallies: What other attempts have counted.
 
     Attributes:
         result: The commit, once the block has ended; None if there was nothing to commit.
@@ -69,6 +70,7 @@ class Transaction:
         commit_id: str | None = None,
         binder: Binder | None = None,
         inputs: Inputs | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
         self.result: CommitResult | None = None
         self._handle = handle
@@ -77,6 +79,7 @@ class Transaction:
         self._commit_id = commit_id or handle.env.new_id()
         self._bound = binder or Binder()
         self._inputs = inputs or Inputs()
+        self._tallies = tallies or Tallies()
         self._state = "has not begun: use it in a `with` statement"
         self._work: Workspace | None = None
         self._begun_at = Instant(0.0, 0.0)
@@ -282,7 +285,7 @@ class Transaction:
         recorded(
             snapshot, self._txn
         )  # refuses one that is out of order before anything is uploaded
-        self._work = Workspace(self._handle, snapshot, self._commit_id, unix_ms)
+        self._work = Workspace(self._handle, snapshot, self._commit_id, unix_ms, self._tallies)
         self._state = "is open"
         return self
 

@@ -8,6 +8,7 @@ depends on the table's rows says which in the read set, before it reads.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -15,9 +16,10 @@ from atomic_manifest.commit.intent import ReadSet
 from atomic_manifest.data.filter.filters import type_names
 from atomic_manifest.data.read.physical import physical_predicate
 from atomic_manifest.data.read.planning import pruner
-from atomic_manifest.data.read.rows import rows_except, rows_where, tally_where
+from atomic_manifest.data.read.rows import Tally, rows_except, rows_where, tally_where
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.actions import Add, Remove
+from atomic_manifest.log.columns import keys
 from atomic_manifest.log.entry import Entry
 from atomic_manifest.log.pruning.predicate import Everything, Predicate
 from atomic_manifest.log.state.snapshot import Snapshot
@@ -28,6 +30,36 @@ from atomic_manifest.ops.selection import Selection, records, select
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.staging import WriteRequest, stage
 
+Count: TypeAlias = Callable[[pa.Table], Tally]
+
+
+class Tallies:
+    """How many rows of each file match, of the files that were read for that: a file never changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Predicate, str], dict[str, tuple[int, int]]] = {}
+
+    def of(self, snapshot: Snapshot, predicate: Predicate, files: pa.Table, count: Count) -> Tally:
+        """The tally of these files, of which `count` is asked for those not counted before.
+
+        Args:
+            snapshot: Whose schema says what the predicate means.
+            predicate: Which rows.
+            files: Rows of `snapshot.files()`.
+            count: Counts.
+        """
+        known = self._known.setdefault((predicate, snapshot.metadata.schema_string), {})
+        names = keys(files).to_pylist()
+        paths = files["path"].to_pylist()
+        missing = pa.array([name not in known for name in names], pa.bool_())
+        found = count(files.filter(missing))
+        tally = Tally()
+        for name, path in zip(names, paths, strict=True):
+            if name not in known:
+                known[name] = found.rows[path], found.matching[path]
+            tally.rows[path], tally.matching[path] = known[name]
+        return tally
+
 
 class Workspace:
     """See the module docstring.
@@ -37,6 +69,7 @@ class Workspace:
         snapshot: What the changes are made to.
         commit_id: For error messages.
         unix_ms: Stamp of the removals, milliseconds since the Unix epoch.
+        tallies: What was counted before, by other attempts at the same work.
 
     Attributes:
         snapshot: What the changes are made to.
@@ -44,13 +77,21 @@ class Workspace:
         rows_deleted: Rows that a predicate took out.
     """
 
-    def __init__(self, handle: Handle, snapshot: Snapshot, commit_id: str, unix_ms: int) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        snapshot: Snapshot,
+        commit_id: str,
+        unix_ms: int,
+        tallies: Tallies,
+    ) -> None:
         self.snapshot = snapshot
         self.rows_added = 0
         self.rows_deleted = 0
         self._handle = handle
         self._commit_id = commit_id
         self._unix_ms = unix_ms
+        self._tallies = tallies
         self._adds: dict[str, Add] = {}
         self._removes: dict[tuple[str, str | None], Remove] = {}  # by path and deletion vector
         self._uploaded: list[Add] = []
@@ -159,7 +200,12 @@ class Workspace:
         self._read.append(physical)
         store, current = self._handle.store, self.current
         chosen = self._select(predicate, physical)
-        tally = tally_where(store, current, chosen.partly, predicate)
+        tally = self._tallies.of(
+            current,
+            predicate,
+            chosen.partly,
+            lambda files: tally_where(store, current, files, predicate),
+        )
         paths = chosen.partly["path"].to_pylist()
         left = [tally.rows[path] - tally.matching[path] for path in paths]
         hit = [tally.matching[path] > 0 for path in paths]

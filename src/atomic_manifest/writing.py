@@ -243,7 +243,7 @@ class Writing(Reading):
     def run(
         self,
         body: Callable[[Transaction], T],
-        attempts: int = 10,
+        attempts: int = 20,
         *,
         txn: tuple[str, int] | None = None,
         commit_info: Mapping[str, Any] | None = None,

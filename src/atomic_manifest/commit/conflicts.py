@@ -26,7 +26,7 @@ rows and changes none: it conflicts only by rule 4.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from atomic_manifest.commit.intent import (
@@ -64,11 +64,13 @@ class Conflict:
         kind: See `ConflictKind`.
         version: The entry's version.
         detail: What exactly met: a file, a partition, a property.
+        with_foreign: Whether another library committed the entry: its writers do not step back.
     """
 
     kind: ConflictKind
     version: int
     detail: str
+    with_foreign: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind.value} at version {self.version}: {self.detail}"
@@ -138,7 +140,10 @@ def check(intent: Intent, entry: Entry) -> tuple[Conflict, ...]:
         *_added_where_was_read(intent, entry),
         *_same_domain(intent, entry),
     )
-    return tuple(Conflict(kind, entry.version, detail) for kind, detail in found)
+    foreign = not entry.commits
+    return tuple(
+        Conflict(kind, entry.version, detail, with_foreign=foreign) for kind, detail in found
+    )
 
 
 _Found = Iterator[tuple[ConflictKind, str]]

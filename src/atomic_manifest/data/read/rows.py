@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import acero
 
 from atomic_manifest.data.filter.filter_terms import Terms
 from atomic_manifest.data.filter.filters import predicate_expression
@@ -22,6 +23,9 @@ from atomic_manifest.log.path import decode_file_path
 from atomic_manifest.log.pruning.predicate import Everything, Predicate, columns_of
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.store.object_store import ObjectStore
+
+_ROWS_ALONE = 1 << 16
+"""So many rows are tested faster than threads are begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +135,11 @@ def _roots(predicate: Predicate, snapshot: Snapshot) -> list[str]:
 
 
 def _filtered(batch: pa.RecordBatch, expression: pc.Expression) -> pa.Table:
-    return pa.Table.from_batches([batch]).filter(expression)
+    # As `pa.Table.filter`, which starts threads for a few rows, too.
+    table = acero.TableSourceNodeOptions(pa.Table.from_batches([batch]))
+    steps = [
+        acero.Declaration("table_source", table),
+        acero.Declaration("filter", acero.FilterNodeOptions(expression)),
+    ]
+    plan = acero.Declaration.from_sequence(steps)
+    return plan.to_table(use_threads=batch.num_rows > _ROWS_ALONE)
