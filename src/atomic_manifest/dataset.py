@@ -81,7 +81,7 @@ def write_dataset(
             commit id in it besides.
         format: `"parquet"`, a `ParquetFileFormat`, or None, which means the same.
         partitioning: A list of columns or a `Partitioning`; its names count, types are the data's.
-            Folders are always Hive style.
+            Folders are Hive style, if the names need no escapes.
         partitioning_flavor: Accepted with a list; see `partitioning`.
         schema: Schema to write; by default the data's. An existing table's schema decides. The data is
             brought to it without loss, where pyarrow asks for the very same.

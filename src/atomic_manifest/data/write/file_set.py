@@ -93,6 +93,7 @@ class FileSet:
         name: The file name for a sequence number.
         options: See `WriteOptions`.
         indexed: The columns with statistics, if the options do not say how many.
+        in_folders: Whether files lie in folders of their partition.
         repeatable: See `ParquetSink`. Finished files then stay in any case.
 
     Attributes:
@@ -108,8 +109,10 @@ class FileSet:
         options: WriteOptions,
         *,
         indexed: Indexed = INDEXED_COLUMNS,
+        in_folders: bool = True,
         repeatable: bool = False,
     ) -> None:
+        self._in_folders = in_folders
         indexed = indexed if options.indexed_columns is None else options.indexed_columns
         self._repeatable = repeatable
         self._store = batch.store
@@ -141,7 +144,8 @@ class FileSet:
 
     def begin(self, values: Values) -> StagedFile:
         """The next file, of a partition. Sends nothing."""
-        folder = partition.folder(dict(zip(self._partition_by, values, strict=True)))
+        known = dict(zip(self._partition_by, values, strict=True))
+        folder = partition.folder(known) if self._in_folders else ""
         name = self._name(len(self._files))
         place = f"{folder}/{name}" if folder else name
         file = StagedFile(

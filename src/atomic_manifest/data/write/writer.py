@@ -1,6 +1,7 @@
 """Rows to staged data files: encoded, uploaded, described by `add` actions, not yet in any log.
 
-Invariants: a file holds rows of one partition, without the partition columns. Names follow from
+Invariants: a file holds rows of one partition, in most tables without the partition columns (see
+`layout`). Names follow from
 `file_prefix` and the order of rows alone, so that the same input gives the same files. Memory is
 bounded by `WriteOptions.buffer_size` and the parts of the open uploads, whatever the input's size.
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 
 from atomic_manifest.data.write.buffering import Buffering
 from atomic_manifest.data.write.file_set import FileSet
-from atomic_manifest.data.write.layout import file_schema
+from atomic_manifest.data.write.layout import file_schema, told_by_folders
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.partitioning import Part, coalesced, split_ahead
 from atomic_manifest.data.write.sink import WrittenFile
@@ -27,6 +28,7 @@ from atomic_manifest.env import Env
 from atomic_manifest.log import path
 from atomic_manifest.log.actions import Add
 from atomic_manifest.log.metadata.column_mapping import NO_MAPPING, ColumnMapping
+from atomic_manifest.log.metadata.schema import check_partition_columns
 from atomic_manifest.log.stats.indexed import indexed_columns
 from atomic_manifest.store.batch import batched
 from atomic_manifest.store.object_store import ObjectStore
@@ -95,7 +97,9 @@ def write_files(
             repeated with other rows.
         StoreError: The store refused or failed.
     """
-    stored = file_schema(schema, partition_by)
+    check_partition_columns(schema, partition_by)
+    in_folders = told_by_folders(schema, partition_by, mapping)
+    stored = file_schema(schema, partition_by, with_partitions=not in_folders)
     physical = [mapping.physical_name(schema.field(column)) for column in partition_by]
     if task is not None:
         name = task.file_name
@@ -109,6 +113,7 @@ def write_files(
         indexed=frozenset(
             path for path, _ in indexed_columns(schema, partition_by, mapping, configuration)
         ),
+        in_folders=in_folders,
         repeatable=task is not None,
     )
     buffering = Buffering(files, options)
@@ -140,7 +145,7 @@ def _split(
     names: Sequence[str],
     options: WriteOptions,
 ) -> Iterator[tuple[pa.RecordBatch | pa.Table, Iterable[Part]]]:
-    """The rows, and the same by partition without the partition columns."""
+    """The rows, and the same by partition with the columns of files."""
     if not partition_by:
         return ((batch, [((), batch.select(names))]) for batch in reader)
     tables = coalesced(reader, options.buffer_size // _BATCHES)

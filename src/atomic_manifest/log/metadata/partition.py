@@ -10,6 +10,7 @@ Error semantics: a value that has no text form, and text that is not a value of 
 """
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
@@ -23,6 +24,8 @@ NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 """The folder name that stands for null, since Hive."""
 
 _ESCAPED = re.compile(r"""[\x00-\x1f"#%'*/:=?\\\x7f{\[\]^]""")
+_LONGEST_NAME = 255  # bytes, of most file systems
+_LONGEST_PATH = 640  # of the 1,024 that object stores have for a key
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - Arrow counts from it, with and without zone
 _EPOCH_DATE = dt.date(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -157,12 +160,27 @@ def folder(values: Mapping[str, str | None]) -> str:
     """The Hive-style folder of partition values: `a=1/b=x`, in the mapping's order.
 
     Characters that Spark escapes in folder names are percent-encoded; null and empty are
-    `NULL_FOLDER`.
+    `NULL_FOLDER`. What no folder can say, because it is too long or reads as null, is a digest: who goes
+    by folders and not by the log shall find no value there, rather than another one.
     """
-    return "/".join(
-        f"{_escape(name)}={_escape(value) if value else NULL_FOLDER}"
-        for name, value in values.items()
-    )
+    parts = [_folder(name, value) for name, value in values.items()]
+    whole = "/".join(parts)
+    return whole if len(whole.encode()) <= _LONGEST_PATH else _digest(whole)
+
+
+def is_told_by_folders(name: str) -> bool:
+    """Whether those who go by folders find a partition column there: Polars undoes no escapes."""
+    return _escape(name) == name
+
+
+def _folder(name: str, value: str | None) -> str:
+    text = f"{_escape(name)}={_escape(value) if value else NULL_FOLDER}"
+    said = value != NULL_FOLDER and len(text.encode()) <= _LONGEST_NAME
+    return text if said else _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _escape(text: str) -> str:
