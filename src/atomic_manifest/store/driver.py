@@ -66,9 +66,15 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The condition did not hold when the service evaluated it (412; 304 of some; 404 on If-Match)."""
+    """The condition did not hold when the service evaluated it (412; 304 of some; 404 on If-Match).
+
+    Attributes:
+        current_etag: Of the object, where the answer tells it.
+        current: What the answer tells of the object besides; None spares no look.
+    """
 
     current_etag: ETag | None = None
+    current: ObjectMeta | None = field(default=None, compare=False, repr=False)
 
 
 class ContendedCause(Enum):

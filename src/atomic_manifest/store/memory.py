@@ -83,7 +83,8 @@ class MemoryDriver:
         with self._lock:
             current = self._etag(path)
             if not _holds(when, current):
-                return Refused(current)
+                there = self._objects.get(path)
+                return Refused(current, None if there is None else there.meta)
             return Written(self._store(path, body, metadata or {}))
 
     def start_upload(

@@ -17,6 +17,7 @@ from atomic_manifest.store.policy.attempts import (
     asking,
     carry_out,
     look,
+    own_or,
     refusal,
     unknown,
 )
@@ -51,6 +52,7 @@ class Assembly:
         request: What it is to become.
         policy: The store's.
         put: Writes a small object whole.
+        keeps_metadata: Whether the store keeps user metadata.
 
     Raises:
         InvalidRequest: If a bound of the request makes no sense.
@@ -61,6 +63,8 @@ class Assembly:
         request: UploadRequest,
         policy: Policy,
         put: Callable[[Data], Steps[ObjectMeta]],
+        *,
+        keeps_metadata: bool = True,
     ) -> None:
         if request.part_size < 1 or request.max_in_flight < 1:
             raise InvalidRequest(
@@ -72,6 +76,7 @@ class Assembly:
         self._request = request
         self._policy = policy
         self._put = put
+        self._keeps_metadata = keeps_metadata
         self._upload: object = None
         self._buffer = bytearray()
         self._id = None if request.when is None else policy.env.new_id()
@@ -117,12 +122,15 @@ class Assembly:
             except BaseException:
                 yield from abort(self._upload)
                 raise
-        outcome = yield from carry_out(
+        done = carry_out(
             self.path,
             lambda: finish(self._upload, self.path, self._id),
             self._policy.pacer(attempts=1),
             settle=None if self._id is None else self._settle,
         )
+        if self._id is not None and self._keeps_metadata:
+            done = own_or(done, self.path, self._id, self._policy.pacer())
+        outcome = yield from done
         if isinstance(outcome, Refused):
             raise (yield from refusal(self.path, self._request.when, outcome.current_etag))
         assert isinstance(outcome, Written)  # noqa: S101 - nothing is deleted

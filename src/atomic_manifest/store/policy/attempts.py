@@ -97,6 +97,51 @@ def carry_out(
     return (yield from settle(unanswered))
 
 
+def own_or(attempts: Steps[Settled], path: str, id: str, pacer: Pacer) -> Steps[Settled]:
+    """What attempts at a conditional write come to, unless a refusal was for our own write.
+
+    A look tells: the request may have been sent twice on its way, and the answer be that to the second.
+
+    Args:
+        attempts: Of `carry_out`.
+        path: Of the object.
+        id: What the write keeps in the object's metadata.
+        pacer: For looks that go unanswered.
+
+    Raises:
+        WriteOutcomeUnknown: The store refused the write, and then did not answer any look.
+        StoreError: As `attempts`.
+    """
+    try:
+        outcome = yield from attempts
+    except (Conflict409, StoreUnavailable):
+        found = yield from _glance(path)
+        if found is None or found.metadata.get(WRITE_ID) != id:
+            raise
+        return Written(found)
+    if not isinstance(outcome, Refused):
+        return outcome
+    found = outcome.current or (yield from _glance(path))
+    if found is not None:
+        return Written(found) if found.metadata.get(WRITE_ID) == id else Refused(found.etag)
+    try:
+        found = yield from look(path, pacer)
+    except StoreUnavailable as error:
+        raise unknown(path, "look at what refused the write", Unanswered(error)) from error
+    except StoreError:
+        return outcome
+    return Written(found) if found is not None and found.metadata.get(WRITE_ID) == id else outcome
+
+
+def _glance(path: str) -> Steps[ObjectMeta | None]:
+    """One look at an object; None if there is nothing to be seen."""
+    try:
+        found: ObjectMeta = yield Call("head", (path,))
+    except StoreError:
+        return None
+    return found
+
+
 def is_conflict(outcome: Outcome) -> bool:
     """Whether another operation on the key was in flight (409)."""
     return isinstance(outcome, Contended) and outcome.cause is ContendedCause.CONFLICT
@@ -130,11 +175,8 @@ def look(path: str, pacer: Pacer) -> Steps[ObjectMeta | None]:
 def refusal(path: str, when: Condition | None, current: ETag | None) -> Steps[PreconditionFailed]:
     """Say why a write was refused; one look tells the current ETag where the service did not."""
     if current is None:
-        try:
-            found: ObjectMeta = yield Call("head", (path,))
-            current = found.etag
-        except StoreError:
-            current = None
+        found = yield from _glance(path)
+        current = None if found is None else found.etag
     return refused(path, when, current)
 
 

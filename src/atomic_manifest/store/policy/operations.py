@@ -110,7 +110,7 @@ class Operations:
             return self._write(path, body, small).run()
 
         request = UploadRequest(path, when, metadata, part_size, max_in_flight)
-        return Assembly(request, self.policy, put)
+        return Assembly(request, self.policy, put, keeps_metadata=self.keeps_metadata)
 
     def copy(
         self, source: str, path: str, when: Condition | None, source_when: IfMatch | None
@@ -163,7 +163,7 @@ class Operations:
         if when is not None or own is not None or in_parts:
             new_id = self.policy.env.new_id()
             metadata = {**(metadata or {}), **(own or {}), WRITE_ID: new_id}
-        write = Write(self.policy, path, body, when, metadata)
+        write = Write(self.policy, path, body, when, metadata, keeps_metadata=self.keeps_metadata)
         if in_parts:
             from atomic_manifest.store.policy.sending import Parts  # noqa: PLC0415
 

@@ -1,5 +1,9 @@
 """`put`: from what the caller asks for to attempts, and from outcomes to an answer.
 
+A refusal is not taken at its word: something on the way may have sent our request twice, and the answer
+be the one to the second. If the object carries this write's id, the write succeeded. That takes a store
+that keeps user metadata; equal bytes prove nothing, since another may have written the same.
+
 How a conditional write is settled when an attempt went unanswered (see `attempts`):
 
 * the object carries this write's id, or its idempotency key and digests: the write succeeded;
@@ -28,6 +32,7 @@ from atomic_manifest.store.policy.attempts import (
     carry_out,
     is_conflict,
     look,
+    own_or,
     refusal,
     refused,
     unknown,
@@ -54,6 +59,7 @@ class Write:
         parts: Makes the attempts, if they are multipart uploads.
         claim: If there is an idempotency key.
         deadline: On `Env.monotonic`'s clock: no attempt starts later; None adds no bound.
+        keeps_metadata: Whether the store keeps user metadata, and so the id.
     """
 
     policy: Policy
@@ -64,6 +70,7 @@ class Write:
     parts: "Parts | None" = None
     claim: "Claim | None" = None
     deadline: float | None = None
+    keeps_metadata: bool = True
 
     def run(self) -> Steps[ObjectMeta]:
         """Carry the write out. Raises as `ObjectStore.put` says."""
@@ -82,6 +89,8 @@ class Write:
                 if seen is not None and (yield from claim.replayed_by(seen)):
                     return seen
                 raise refused(self.path, asked, None if seen is None else seen.etag)
+            if self.keeps_metadata:  # it was looked at
+                raise refused(self.path, asked, outcome.current_etag)
             raise (yield from refusal(self.path, asked, outcome.current_etag))
         return _meta(outcome)
 
@@ -99,11 +108,16 @@ class Write:
         if self.body.rewindable:
             retry = self.policy.retry
             attempts = retry.attempts if self.claim is None else retry.keyed_attempts
-        return carry_out(
+        done = carry_out(
             self.path,
             lambda: self._send(when),
             self.policy.pacer(attempts, self.deadline),
             None if when is None else self._settle,
+        )
+        if when is None or not self.keeps_metadata:
+            return (yield from done)
+        return (
+            yield from own_or(done, self.path, (self.metadata or {})[WRITE_ID], self.policy.pacer())
         )
 
     def _send(self, when: Condition | None) -> "Steps[Sent]":
