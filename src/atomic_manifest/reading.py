@@ -50,8 +50,8 @@ class Reading:
 
     @property
     def schema(self) -> pa.Schema:
-        """The table's Arrow schema."""
-        return self._handle.snapshot.schema
+        """The table's Arrow schema, without what the log keeps with columns for the Delta protocol."""
+        return self._handle.snapshot.plain_schema
 
     @property
     def partition_columns(self) -> tuple[str, ...]:

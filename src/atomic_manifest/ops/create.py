@@ -10,6 +10,7 @@ from atomic_manifest.commit.intent import NO_TABLE, Intent
 from atomic_manifest.errors import DataError
 from atomic_manifest.log.actions import Metadata
 from atomic_manifest.log.metadata.features import required_protocol
+from atomic_manifest.log.metadata.protocol_keys import is_of_files, without_protocol_keys
 from atomic_manifest.log.metadata.retention import check as check_retention
 from atomic_manifest.log.metadata.schema import check_partition_columns, to_arrow, to_delta
 from atomic_manifest.log.stats.indexed import check_indexed
@@ -44,7 +45,8 @@ class TableSpec:
         """
         _check_texts(self)
         check_retention(self.configuration)
-        schema_string = to_delta(self.schema)
+        # Names and ids in another table's files are none of this one's.
+        schema_string = to_delta(without_protocol_keys(self.schema, is_of_files))
         check_partition_columns(to_arrow(schema_string), self.partition_by)
         check_indexed(to_arrow(schema_string), self.partition_by, self.configuration)
         return Metadata(

@@ -21,6 +21,7 @@ from atomic_manifest.data.input.conform import BatchConverter
 from atomic_manifest.data.input.frames import of_frame, of_mapping
 from atomic_manifest.data.input.once import EVER, Inputs, used_up
 from atomic_manifest.errors import DataError
+from atomic_manifest.log.metadata.protocol_keys import without_protocol_keys
 
 _NOT_OF_ARROW = ("Int128", "UInt128")
 
@@ -80,7 +81,18 @@ def _unreadable(data: Any) -> DataError:
 
 
 def _tabular(data: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader | None:
-    """A reader over one input, or None if it is none that has a schema."""
+    """A reader over one input, or None if it is none that has a schema.
+
+    What the protocol says of another table's columns is no property of these rows.
+    """
+    reader = _with_schema(data, preserve_index=preserve_index)
+    if reader is None:
+        return None
+    schema = without_protocol_keys(given := reader.schema)
+    return reader if schema is given else pa.RecordBatchReader.from_batches(schema, reader)
+
+
+def _with_schema(data: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader | None:
     try:
         if _is_instance(data, "pandas", "DataFrame"):
             return of_frame(data, preserve_index=preserve_index)

@@ -75,7 +75,7 @@ def parts_of(
     store: ObjectStore, snapshot: Snapshot, filter: Filter, only: pa.Table | None = None
 ) -> Parts:
     """The files to read. Arguments as for `to_dataset`."""
-    schema, mapping, version = snapshot.schema, snapshot.column_mapping, snapshot.version
+    schema, mapping, version = snapshot.plain_schema, snapshot.column_mapping, snapshot.version
     files = _files(snapshot, filter) if only is None else only.select(_COLUMNS)
     partitions = partitions_of(files, snapshot, to_expression(filter, schema))
     guarantees = _guarantees(files, partitions, snapshot)
@@ -109,7 +109,7 @@ def parts_of(
         schema,
         ds.FileSystemDataset(fragments, schema, parquet, filesystem),
         special,
-        FileReader(store, filesystem, schema, mapping),
+        FileReader(store, filesystem, snapshot.schema, mapping),
         sizes,
         files_of,
         [field for field in schema if field.name not in snapshot.partition_columns],

@@ -36,6 +36,7 @@ from atomic_manifest.log.folder.segment import LogSegment, find_segment
 from atomic_manifest.log.head import Head
 from atomic_manifest.log.metadata import features
 from atomic_manifest.log.metadata.column_mapping import ColumnMapping, column_mapping
+from atomic_manifest.log.metadata.protocol_keys import without_protocol_keys
 from atomic_manifest.log.metadata.retention import deleted_file_retention_ms
 from atomic_manifest.log.metadata.schema import to_arrow
 from atomic_manifest.log.names import matches
@@ -123,6 +124,11 @@ class Snapshot:
         except InvalidSchema as error:
             path = f"{LOG_FOLDER}, metaData at version {self.version}"
             raise CorruptLog(f"{path}: {error}", path=path, version=self.version) from error
+
+    @cached_property
+    def plain_schema(self) -> pa.Schema:
+        """The table's schema as its rows have it: without what the protocol keeps with columns."""
+        return without_protocol_keys(self.schema)
 
     @cached_property
     def column_mapping(self) -> ColumnMapping:
