@@ -17,6 +17,7 @@ from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.input.conform import BatchConverter, conform
 from atomic_manifest.data.input.frame_schema import remembered
 from atomic_manifest.data.input.source import open_source
+from atomic_manifest.data.names import schema_of
 from atomic_manifest.data.write.arrow_options import (
     parquet_arguments,
     partition_columns,
@@ -130,6 +131,7 @@ def write_dataset(
         parquet=parquet_arguments(file_options, format),
     )
     coerce = truncates_timestamps(file_options)
+    schema = None if schema is None else schema_of(schema)
     source = open_source(data, schema=schema, coerce_timestamps=coerce)
     reader = source if schema is None else conform(source, schema, coerce_timestamps=coerce)
     columns = partition_columns(partitioning, partitioning_flavor, reader.schema)

@@ -23,6 +23,7 @@ from atomic_manifest.commit.result import CommitResult, Resolution, ResolutionSt
 from atomic_manifest.data.filter.filters import Filter, bound
 from atomic_manifest.data.input.frame_schema import remembered
 from atomic_manifest.data.input.source import open_source
+from atomic_manifest.data.names import schema_of
 from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.env import SYSTEM, Env
@@ -110,7 +111,7 @@ class Table(Writing):
         store = open_store(url, storage_options, filesystem=filesystem, env=env)
         budget = budget or Budget()
         columns = partition_names(partition_by)
-        spec = TableSpec(schema, columns, configuration or {}, name, description)
+        spec = TableSpec(schema_of(schema), columns, configuration or {}, name, description)
         created = create(store, spec, env=env, budget=budget)
         if created is None and not if_not_exists:
             raise already_exists(store)

@@ -229,3 +229,51 @@ def test_options_of_parquet_are_the_same_for_every_file() -> None:
     options = WriteOptions(parquet={"use_dictionary": iter(["i"])})
     assert options.writer_arguments()["use_dictionary"] == ["i"]
     assert options.writer_arguments()["use_dictionary"] == ["i"]
+
+
+FIELDS = [pa.field("i", pa.int64()), pa.field("k", pa.string())]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [lambda: iter(FIELDS), lambda: {f.name: f.type for f in FIELDS}, lambda: pa.struct(FIELDS),
+     lambda: ((f.name, f.type) for f in FIELDS)],
+)  # fmt: skip
+def test_a_schema_is_made_of_any_iterable_of_fields(
+    tmp_path: Path, schema: Callable[[], Any]
+) -> None:
+    assert am.Table.create(tmp_path / "t", schema()).schema.names == ["i", "k"]
+    am.write_dataset(ROWS, tmp_path / "d", schema=schema())
+    assert am.read_table(tmp_path / "d").schema.equals(pa.schema(FIELDS))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda url: am.Table.create(url, 7), am.errors.InvalidSchema, "no schema: 7"),
+        (
+            lambda url: am.write_dataset(ROWS, url, schema=["i"]),
+            am.errors.InvalidSchema,
+            "no schema",
+        ),
+        (
+            lambda url: am.append(url, ROWS, storage_options=iter([("key", "s3cret")])),
+            am.errors.InvalidStorageOption,
+            "^storage_options maps names to values, got list_iterator$",
+        ),
+        (
+            lambda url: am.Table.create(url, FIELDS, configuration=iter([("delta.x", "y")])),
+            DataError,
+            "configuration maps names",
+        ),
+        (lambda url: am.append(url, ROWS, txn=iter(("a", 1))), DataError, "txn is"),
+        (lambda url: am.append(url, ROWS, commit_info=iter([("a", 1)])), DataError, "commit_info"),
+        (lambda _: WriteOptions(parquet=iter([("a", 1)])), DataError, "parquet maps options"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused_by_name(
+    tmp_path: Path, call: Callable[[Path], Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call(tmp_path / "t")
+    assert not am.Table.exists(tmp_path / "t")

@@ -1,9 +1,11 @@
-"""Names of columns as users give them."""
+"""Names of columns, and schemas, as users give them: read once, for they may be readable once only."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from atomic_manifest.errors import DataError
+import pyarrow as pa
+
+from atomic_manifest.errors import DataError, InvalidSchema
 
 
 def names_of(argument: str, given: Any) -> list[Any]:
@@ -22,3 +24,20 @@ def names_of(argument: str, given: Any) -> list[Any]:
         raise DataError(f"{argument} is a list of names, got {given!r}")
     # NumPy's texts are encoded by no one.
     return [str(name) if isinstance(name, str) else name for name in given]
+
+
+def schema_of(given: Any) -> pa.Schema:
+    """The schema that an argument holds.
+
+    Args:
+        given: A schema, or what `pyarrow.schema` makes one of: fields, pairs or a mapping.
+
+    Raises:
+        InvalidSchema: It is neither.
+    """
+    if isinstance(given, pa.Schema):
+        return given
+    try:
+        return pa.schema(given)
+    except (TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+        raise InvalidSchema(f"no schema: {given!r} ({error})", columns=()) from error

@@ -94,6 +94,12 @@ def open_driver(
     env: Env = SYSTEM,
 ) -> Driver:
     """Open only the driver, which makes single attempts. Arguments and errors as `open_store`."""
+    if not isinstance(storage_options, Mapping | None):
+        raise InvalidStorageOption(
+            f"storage_options maps names to values, got {type(storage_options).__name__}",
+            option="",
+            path="",
+        )
     options = dict(storage_options or {})
     if filesystem is not None:
         return _on_filesystem(filesystem, text_of(url), options, env)

@@ -90,15 +90,7 @@ class WriteOptions:
                 f"min_rows_per_group {self.min_rows_per_group} exceeds max_rows_per_group "
                 f"{self.max_rows_per_group}"
             )
-        # Each file is written with them, and an iterator has its values for one.
-        parquet = {
-            name: list(value) if isinstance(value, Iterator) else value
-            for name, value in self.parquet.items()
-        }
-        object.__setattr__(self, "parquet", parquet)
-        for name, value in parquet.items():
-            if name in _OURS or (name in _UNFAITHFUL and value):
-                raise DataError(f"Parquet option {name!r} cannot be set on a table's files")
+        object.__setattr__(self, "parquet", _bound(self.parquet))
 
     @property
     def writes_indexes(self) -> bool:
@@ -108,3 +100,16 @@ class WriteOptions:
     def writer_arguments(self) -> dict[str, Any]:
         """Keyword arguments for `pyarrow.parquet.ParquetWriter`."""
         return {"compression": self.compression, "version": "2.6"} | dict(self.parquet)
+
+
+def _bound(parquet: Any) -> dict[str, Any]:
+    """Parquet options for many files: an iterator has its values for one."""
+    if not isinstance(parquet, Mapping):
+        raise DataError(f"parquet maps options to values, got {parquet!r}")
+    for name, value in parquet.items():
+        if name in _OURS or (name in _UNFAITHFUL and value):
+            raise DataError(f"Parquet option {name!r} cannot be set on a table's files")
+    return {
+        name: list(value) if isinstance(value, Iterator) else value
+        for name, value in parquet.items()
+    }
