@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-import pyarrow as pa
-
 from atomic_manifest.arguments import whole_number
 from atomic_manifest.commit.plan import same_layout
 from atomic_manifest.commit.result import CommitResult
@@ -21,7 +19,7 @@ from atomic_manifest.errors import CommitConflict, CommitContended, DataError
 from atomic_manifest.handle import Handle, nothing_to_commit
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.removal import check_may_remove
-from atomic_manifest.staging import WriteRequest, stage
+from atomic_manifest.staging import Incoming, WriteRequest, stage
 from atomic_manifest.transaction import Transaction, check_given, deletable
 from atomic_manifest.workspace import Tallies
 
@@ -104,7 +102,7 @@ def delete(handle: Handle, where: Filter, request: WriteRequest) -> CommitResult
 
 
 def overwrite_where(
-    handle: Handle, reader: pa.RecordBatchReader, where: Filter, request: WriteRequest
+    handle: Handle, rows: Incoming, where: Filter, request: WriteRequest
 ) -> CommitResult:
     """See `Table.overwrite`. The new rows are uploaded once, whatever happens."""
     snapshot = handle.writable()
@@ -112,16 +110,17 @@ def overwrite_where(
         return done
     check_may_remove(snapshot, "")
     where = bound(where)
-    predicate = deletable(where, snapshot.schema)
+    predicate = deletable(where, rows.schema)
     staged = stage(
         handle.store,
         handle.env,
-        reader,
-        schema=snapshot.schema,
+        rows.reader,
+        schema=rows.schema,
         partition_by=snapshot.partition_columns,
-        request=replace(request, check=requirement(predicate, snapshot.schema)),
+        request=replace(request, check=requirement(predicate, rows.schema)),
         mapping=snapshot.column_mapping,
         configuration=snapshot.configuration,
+        grown=rows.grown,
     )
 
     tallies = Tallies()

@@ -7,7 +7,6 @@ depends on the table's rows says which in the read set, before it reads.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -18,17 +17,18 @@ from atomic_manifest.data.read.physical import physical_predicate
 from atomic_manifest.data.read.planning import pruner
 from atomic_manifest.data.read.rows import Tally, rows_except, rows_where, tally_where
 from atomic_manifest.handle import Handle
-from atomic_manifest.log.actions import Add, Remove
+from atomic_manifest.log.actions import Add, Metadata, Protocol, Remove
 from atomic_manifest.log.columns import keys
 from atomic_manifest.log.entry import Entry
 from atomic_manifest.log.pruning.predicate import Everything, Predicate
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.change import rows_in, union
+from atomic_manifest.ops.evolve import schema_actions
 from atomic_manifest.ops.overwrite import partitions_of
 from atomic_manifest.ops.removal import check_may_remove, removes_of
 from atomic_manifest.ops.selection import Selection, records, select
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.staging import WriteRequest, stage
+from atomic_manifest.staging import Incoming, WriteRequest, stage
 
 Count: TypeAlias = Callable[[pa.Table], Tally]
 
@@ -73,6 +73,8 @@ class Workspace:
 
     Attributes:
         snapshot: What the changes are made to.
+        base: The same with the columns that were added.
+        schema: The table's schema, if columns were added to it.
         rows_added: Rows that were given, whatever became of them.
         rows_deleted: Rows that a predicate took out.
     """
@@ -85,7 +87,8 @@ class Workspace:
         unix_ms: int,
         tallies: Tallies,
     ) -> None:
-        self.snapshot = snapshot
+        self.snapshot = self.base = snapshot
+        self.schema: pa.Schema | None = None
         self.rows_added = 0
         self.rows_deleted = 0
         self._handle = handle
@@ -97,6 +100,7 @@ class Workspace:
         self._uploaded: list[Add] = []
         self._read: list[Predicate] = []  # in the names of the log
         self._current: Snapshot | None = snapshot
+        self._grown = Entry(snapshot.version + 1)
 
     @property
     def adds(self) -> tuple[Add, ...]:
@@ -118,16 +122,16 @@ class Workspace:
         """The files uploaded here that are still there."""
         return tuple(self._uploaded)
 
-    @cached_property
+    @property
     def types(self) -> Mapping[str, str]:
         """Delta's names of types by dotted column, as the log names it."""
-        return type_names(self.snapshot.physical_schema)
+        return type_names(self.base.physical_schema)
 
     @property
     def current(self) -> Snapshot:
         """The snapshot with the changes made to it, at a version that is nobody's."""
         if self._current is None:
-            entry = Entry(self.snapshot.version + 1, adds=self.adds, removes=self.removes)
+            entry = replace(self._grown, adds=self.adds, removes=self.removes)
             self._current = self.snapshot.advance([entry])
         return self._current
 
@@ -147,20 +151,39 @@ class Workspace:
         self._read.append(Everything())
         return read(self.current)
 
-    def stage(self, reader: pa.RecordBatchReader, request: WriteRequest) -> Staged:
-        """Upload rows. They are not among the changes before `add`."""
+    def stage(self, rows: Incoming, request: WriteRequest) -> Staged:
+        """Upload rows. They are not among the changes before `grow` and `add`."""
         staged = stage(
             self._handle.store,
             self._handle.env,
-            reader,
-            schema=self.snapshot.schema,
-            partition_by=self.snapshot.partition_columns,
+            rows.reader,
+            schema=rows.schema,
+            partition_by=self.base.partition_columns,
             request=request,
-            mapping=self.snapshot.column_mapping,
-            configuration=self.snapshot.configuration,
+            mapping=self.base.column_mapping,
+            configuration=self.base.configuration,
+            grown=rows.grown,
         )
         self._uploaded += staged.adds
         return staged
+
+    def grow(self, schema: pa.Schema | None) -> None:
+        """Add the columns that staged files bring; None if they bring none.
+
+        Raises:
+            SchemaMismatch: See `ops.evolve.schema_actions`.
+        """
+        actions = schema_actions(schema, self.snapshot)
+        if not actions:
+            return
+        self.schema = schema
+        self._grown = Entry(
+            self.snapshot.version + 1,
+            metadata=next(each for each in actions if isinstance(each, Metadata)),
+            protocol=next((each for each in actions if isinstance(each, Protocol)), None),
+        )
+        self.base = self.snapshot.advance([self._grown])
+        self._current = None
 
     def add(self, staged: Staged) -> None:
         """Add the rows of staged files."""
@@ -239,8 +262,7 @@ class Workspace:
     # --- parts ---
 
     def _physical(self, predicate: Predicate) -> Predicate:
-        snapshot = self.snapshot
-        return physical_predicate(predicate, snapshot.schema, snapshot.column_mapping)
+        return physical_predicate(predicate, self.base.schema, self.base.column_mapping)
 
     def _select(self, predicate: Predicate, physical: Predicate) -> Selection:
         """The files that a predicate concerns; others are not read of the log."""
@@ -258,7 +280,8 @@ class Workspace:
         if not files.num_rows:
             return ()
         rest = rows_except(self._handle.store, self.current, files, predicate)
-        return self.stage(rest, replace(request, check=None)).adds
+        rows = Incoming(rest, self.base.schema, grown=False)
+        return self.stage(rows, replace(request, check=None)).adds
 
     def _rows(self, files: pa.Table) -> int:
         """How many rows files hold; those without statistics are asked."""
