@@ -368,3 +368,16 @@ def test_engines_that_scan_the_dataset_find_the_columns(tmp_path: Path) -> None:
     ]
     assert scanned.filter(ds.field("id") > 10).count_rows() == 1
     assert scanned.head(1)["id"].to_pylist() == [10]
+
+
+def test_rows_in_another_case_are_refused_with_the_name_that_is_meant(tmp_path: Path) -> None:
+    """As deltalake does; null for `id` would be the table's loss."""
+    am.append(tmp_path, ROWS)
+    table = am.Table.open(tmp_path)
+    for write in (table.append, table.overwrite, lambda rows: am.append(tmp_path, rows)):
+        with pytest.raises(SchemaMismatch, match=r"'ID' \(the table has 'id'\)"):
+            write(ROWS.rename_columns(["ID", "v"]))
+    am.append(tmp_path / "n", pa.table({"s": [{"x": 1}]}))
+    with pytest.raises(SchemaMismatch, match=r"'s\.X' \(the table has 'x'\)"):
+        am.append(tmp_path / "n", pa.table({"s": [{"X": 1}]}))
+    assert table.refresh().to_arrow().equals(ROWS)

@@ -161,7 +161,7 @@ def check_names(
         ],
     }
     text = [
-        f"{problem}: {', '.join(repr(place + name) for name in names)}"
+        f"{problem}: {', '.join(_said(name, place, wanted) for name in names)}"
         for problem, names in problems.items()
         if names
     ]
@@ -169,6 +169,12 @@ def check_names(
         return None
     columns = dict.fromkeys(place + name for names in problems.values() for name in names)
     return f"columns {'; '.join(text)}", tuple(columns)
+
+
+def _said(name: str, place: str, wanted: Collection[str]) -> str:
+    """A name for a message, with the one of the table that it may be meant to be."""
+    meant = next((each for each in wanted if each.lower() == name.lower() and each != name), None)
+    return repr(place + name) + ("" if meant is None else f" (the table has {meant!r})")
 
 
 def _same(array: pa.Array) -> pa.Array:
