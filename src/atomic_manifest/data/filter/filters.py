@@ -107,12 +107,13 @@ def to_predicate(filter: Filter, schema: pa.Schema) -> Predicate:
     return parse(filter, terms) if isinstance(filter, str) else _from_tuples(bound(filter), terms)
 
 
-def outdoes_bounds(filter: Filter, schema: pa.Schema) -> bool:
+def outdoes_bounds(filter: Filter, schema: pa.Schema, *, unsure: bool = True) -> bool:
     """Whether rows may match a filter that Arrow rules out by the bounds of floats.
 
     Args:
         filter: See `Filter`. Of an Arrow expression this is only known if it looks at one column.
         schema: The table's.
+        unsure: What to say where it is not known.
 
     Raises:
         InvalidFilter: As `to_expression`.
@@ -122,16 +123,14 @@ def outdoes_bounds(filter: Filter, schema: pa.Schema) -> bool:
     names = columns_in(filter, schema)
     if not any(_holds_floats(schema.field(name).type) for name in names):
         return False
-    if len(names) > 1:
-        return True
     field = schema.field(next(iter(names)))
-    if not pa.types.is_floating(field.type):
-        return True
+    if len(names) > 1 or not pa.types.is_floating(field.type):
+        return unsure
     probe = pa.table({field.name: pa.array([math.nan, 0.0, -0.0]).cast(field.type)})
     try:
         nan, zero, negative = (probe.slice(row, 1).filter(filter).num_rows for row in range(3))
     except (ValueError, TypeError, LookupError, NotImplementedError):
-        return True
+        return unsure
     return bool(nan) or zero != negative
 
 

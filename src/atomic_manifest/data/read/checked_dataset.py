@@ -5,6 +5,8 @@ known when its footer is: where all is read at once that is afterwards, at no co
 handed out, before. Files with the name of one of ours are not looked at before: they have the table's
 columns. Whatever looks behind the scanner (`sort_by`, joins, pickles) is Arrow's own.
 
+A filter on one float column that NaN passes is applied after reading, for Arrow prunes NaN away.
+
 Error semantics: as `reader.to_dataset`.
 """
 
@@ -15,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from atomic_manifest.data.filter.filters import outdoes_bounds
 from atomic_manifest.data.read.table_dataset import Parts, TableDataset, both
 
 _Columns = Sequence[str] | Mapping[str, pc.Expression] | None
@@ -44,7 +47,7 @@ class CheckedDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow shi
     ) -> ds.Scanner:
         """See `pyarrow.dataset.Dataset.scanner`."""
         chosen = both(self._filter, filter)
-        parts = self._parts.checked(chosen)
+        parts = self._read_whole(chosen) or self._parts.checked(chosen)
         if not parts.special:
             return super().scanner(columns=columns, filter=filter, **options)
         return TableDataset(parts, chosen).scanner(columns, **options)
@@ -54,6 +57,8 @@ class CheckedDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow shi
     ) -> pa.Table:
         """See `pyarrow.dataset.Dataset.to_table`."""
         chosen = both(self._filter, filter)
+        if (whole := self._read_whole(chosen)) is not None:
+            return TableDataset(whole, chosen).to_table(columns=columns, **options)
         try:
             table = super().scanner(columns=columns, filter=filter, **options).to_table()
             parts = self._parts.checked(chosen, trusting=False)
@@ -64,3 +69,9 @@ class CheckedDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow shi
             if not parts.special:
                 raise
         return TableDataset(parts, chosen).to_table(columns=columns, **options)
+
+    def _read_whole(self, chosen: pc.Expression | None) -> Parts | None:
+        """The files, if for certain a filter wants rows that the bounds of row groups pass over."""
+        if chosen is None or not outdoes_bounds(chosen, self.schema, unsure=False):
+            return None
+        return self._parts.read_whole(chosen)

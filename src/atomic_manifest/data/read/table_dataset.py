@@ -98,6 +98,13 @@ class Parts:
             special=[*self.special, *found.values()],
         )
 
+    def read_whole(self, filter: pc.Expression | None) -> "Parts":
+        """The same files, all of them special: none is left out by the bounds of its row groups."""
+        plain = self.plain
+        files = [self.files[each.path] for each in plain.get_fragments(filter)]
+        nothing = ds.FileSystemDataset([], self.schema, plain.format, plain.filesystem)
+        return replace(self, plain=nothing, special=[*self.special, *files])
+
     def special_batches(
         self,
         columns: Sequence[str] | Mapping[str, pc.Expression] | None,
