@@ -21,6 +21,7 @@ from atomic_manifest.commit.messages import (
     Creating,
     EntriesRead,
     EntryConflict409,
+    EntryCorrupt,
     EntryRefused,
     EntryThrottled,
     Failed,
@@ -28,6 +29,7 @@ from atomic_manifest.commit.messages import (
     Looking,
     Outcome,
     OutOfOrder,
+    Polling,
     Rejected,
     Unanswered,
     Working,
@@ -488,4 +490,73 @@ def test_including_an_expired_intent_is_found(monkeypatch):
         attempts=1,
         looks=3,
         lifetime=1,
+    )
+
+
+# --- damaged reads, tables made anew, errors that come late ---------------------------------------
+
+
+def rejected(_progress, _state, event):
+    return Rejected(event.cause)
+
+
+def test_taking_a_damaged_read_for_a_verdict_is_found(break_row):
+    break_row(Looking, EntryCorrupt, rejected)
+    assert_found(r"Rejected\(.*, but the log has it at \[\d\]")
+
+
+def test_taking_a_damaged_read_for_an_entry_of_another_is_found(break_row):
+    def mutated(progress, _state, _event):
+        progress.in_doubt = progress.unanswered = False
+        return GaveUp()
+
+    break_row(Looking, EntryCorrupt, mutated)
+    assert_found(r"GaveUp\(\), but the log has it at")
+
+
+def test_taking_a_damaged_read_for_a_verdict_while_an_intent_is_posted_is_found(break_row):
+    break_row(Polling, EntryCorrupt, rejected)
+    assert_found(r"Rejected\(.*, but the log has it at", memories=BOTH, faults=1, looks=2)
+
+
+def test_taking_an_error_after_which_the_name_may_exist_for_a_refusal_is_found(break_row):
+    break_row(Creating, Unanswered, rejected)
+    assert_found(r"Rejected\(.*, but the log has it at \[\d\]", faults=1)
+
+
+ANEW = (
+    table.append("A"),
+    dataclasses.replace(table.of_table(table.append("B"), "new"), base_version=1),
+)
+"""The first began on the table that was there before; the second is of the new one."""
+NEW = (table.of_table(table.append("before", "2"), "new"),)
+
+
+def test_the_unbroken_rules_refuse_a_writer_of_the_old_table():
+    case = Case("unbroken", ANEW, faults=1, attempts=2, prologue=NEW, looks=3)
+    assert case.explore() > 50
+
+
+def test_going_on_after_entries_of_another_table_is_found(monkeypatch):
+    original = Progress.pass_by
+
+    def mutated(progress, entries):
+        return original(progress, [dataclasses.replace(entry, table=None) for entry in entries])
+
+    monkeypatch.setattr(Progress, "pass_by", mutated)
+    assert_found("A is in the log of another table", ANEW, faults=0, prologue=NEW)
+
+
+def test_leading_for_an_intent_of_another_table_is_found(monkeypatch):
+    monkeypatch.setattr(progress, "same_table", lambda _mine, _other: True)
+    informed = dataclasses.replace(
+        CONTENDED, recent=(decode(table.FIRST_ENTRY, 0), NEW[0].as_entry(1))
+    )
+    assert_found(
+        "A is in the log of another table",
+        ANEW,
+        memories=(CONTENDED, informed),
+        faults=1,
+        looks=3,
+        prologue=NEW,
     )

@@ -9,6 +9,7 @@ from atomic_manifest.store import IfAbsent, IfMatch
 from atomic_manifest.store.driver import Contended, ContendedCause, Refused
 from atomic_manifest.store.memory import MemoryDriver
 from atomic_manifest.store.passing import PassingDriver
+from atomic_manifest.store.policy import writing
 from atomic_manifest.testing import CountingDriver, FakeEnv, Fault, FaultyDriver
 from tests.store.both import KINDS, opened
 
@@ -206,3 +207,16 @@ def test_counters_under_many_updates_sent_twice_miss_and_double_nothing(made):
         assert store.update("n", lambda data: b"%d" % (int(data or b"0") + 1)).data == b"%d" % (
             number + 1
         )
+
+
+def test_taking_the_refusal_for_anothers_would_be_found(made, monkeypatch):
+    """What the tests above are worth: the rule they are about, broken on purpose."""
+    monkeypatch.setattr(writing, "own_or", lambda attempts, *_: attempts)
+    store = made(Twice(MemoryDriver()))
+    with pytest.raises(errors.AlreadyExists):
+        store.put("k", b"mine", when=IfAbsent())
+    applied = []
+    store.update(
+        "k", lambda data: None if applied.append(data) or len(applied) > 5 else data + b"+"
+    )
+    assert len(applied) > 1

@@ -5,7 +5,8 @@ is repeated until it is answered needs none. One that was refused after an unans
 object there may be our copy or another's, and even equal bytes do not tell them apart. What can be
 proven is only the opposite, that a create-if-absent was lost: if the state of the source that was
 copied is known (`source_when` names one ETag, and the source still has it) and the object there differs
-from it. Everything else is `WriteOutcomeUnknown`.
+from it. A refusal while every attempt was answered is taken at its word, although something on the way may
+have sent the copy twice. Everything else is `WriteOutcomeUnknown`.
 """
 
 from dataclasses import dataclass

@@ -133,6 +133,25 @@ def _planned_again() -> Iterator[Case]:
             )
 
 
+def _made_anew() -> Iterator[Case]:
+    """The table was dropped and made anew under the first writer; the second one is of the new table."""
+    prologue = (table.of_table(table.append("before", "2"), "another"),)
+    other = replace(table.of_table(table.append("B"), "another"), base_version=1)
+    for name, old in (
+        ("append", table.append("A")),
+        ("overwrite", table.overwrite_partition("A")),
+        ("delete of a file", table.drop_file("A")),
+    ):
+        for known, memories in (("nobody met others", (ALONE, ALONE)), *MEMORIES.items()):
+            yield Case(
+                f"{name} on a table made anew, {known}",
+                (old, other),
+                memories=memories,
+                prologue=prologue,
+                looks=3,
+            )
+
+
 def _racing(faults: int) -> Iterator[Case]:
     for name, intents in RACING.items():
         yield Case(f"{name}, racing, {faults} faults", intents, faults=faults)
@@ -183,6 +202,7 @@ USUAL: tuple[Case, ...] = (
     *_combining(),
     *_with_a_stale_writer(),
     *_planned_again(),
+    *_made_anew(),
     *_triples(0, "all met others"),
     *_spread(_triples(1, "nobody met others", "two met others"), 3000),
     *_spread(_combining_with_two_faults(), 3000),

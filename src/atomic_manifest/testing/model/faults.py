@@ -37,6 +37,8 @@ class Fault(Enum):
     """Answered 403."""
     STALE = auto()
     """A read that does not see the newest entry it could."""
+    DAMAGED = auto()
+    """A read that gives bytes which are no entry, though the object is one."""
     CRASHED = auto()
     """The writer is gone; what it just sent may arrive at any later time."""
 
@@ -53,7 +55,7 @@ FLYING = (
 )
 """With these a write, or a copy of it, arrives at any later time."""
 
-_OF_ENTRIES = tuple(fault for fault in Fault if fault is not Fault.STALE)
+_OF_ENTRIES = tuple(fault for fault in Fault if fault not in (Fault.STALE, Fault.DAMAGED))
 _OF_POSTS = (
     Fault.LOST,
     Fault.REPLY_LOST,
@@ -62,7 +64,8 @@ _OF_POSTS = (
     Fault.DENIED,
     Fault.CRASHED,
 )
-_OF_READS = (Fault.LOST, Fault.STALE, Fault.DENIED, Fault.CRASHED)
+_OF_LISTING = (Fault.LOST, Fault.STALE, Fault.DENIED, Fault.CRASHED)
+_OF_READS = (*_OF_LISTING, Fault.DAMAGED)
 _OF_GATHERING = (Fault.LOST, Fault.STALE, Fault.CRASHED)
 
 
@@ -73,8 +76,10 @@ def faults_of(request: Request | None) -> tuple[Fault, ...]:
             return _OF_ENTRIES
         case PostIntent():
             return _OF_POSTS
-        case ReadEntries() | ListIntents():
+        case ReadEntries():
             return _OF_READS
+        case ListIntents():
+            return _OF_LISTING
         case ReadIntents():
             return _OF_GATHERING
     return ()

@@ -30,6 +30,7 @@ def check_world(world: World) -> None:
     for entry in log:
         if both := entry.revoked & at.keys():
             raise Violation(f"{both} was revoked and is in the log")
+    _check_tables(log, world)
     for writer in world.writers:
         _check_outcome(writer, at.get(writer.intent.commit_id), log)
         if writer.machine.progress.sends > world.budget.attempts + _REVOCATIONS:
@@ -43,6 +44,18 @@ def check_world(world: World) -> None:
     intents |= {intent.commit_id: intent for intent in world.prologue}
     _check_whole(log, intents)
     check_serial(log, intents.values())
+
+
+def _check_tables(log: Sequence[Entry], world: World) -> None:
+    """No commit is in the log of another table than it was made for."""
+    tables = {writer.intent.commit_id: writer.intent.table for writer in world.writers}
+    here = next((metadata.id for entry in log if (metadata := entry.metadata)), None)
+    if world.prologue:
+        here = world.prologue[-1].table
+    for entry in log:
+        for record in entry.commits:
+            if tables.get(record.id, here) != here:
+                raise Violation(f"{record.id} is in the log of another table")
 
 
 def _check_outcome(writer: Writer, version: int | None, log: Sequence[Entry]) -> None:

@@ -282,6 +282,8 @@ class Schedule:
         for entry in log[1:]:
             if entry.metadata is not None:
                 late = replace(late, base_metadata=entry.metadata)
+            elif entry.table is not None:
+                late = table.of_table(late, entry.table)
         number = len(self.world.writers)
         writer = self.world.start(late, self._moment(number), memory)
         while writer.active:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import msgspec
+
 from atomic_manifest.commit.intent import (
     NO_TABLE,
     Intent,
@@ -84,6 +86,12 @@ def partition(p: str = "1") -> ReadPartitions:
 def ids(op: Operator, value: int) -> ReadRows:
     """All rows were read whose id compares so with `value`."""
     return ReadRows(Comparison("id", op, value), TYPES)
+
+
+def of_table(wanted: Intent, id: str) -> Intent:
+    """The same, for a table of another id that was made in the place of this one."""
+    metadata = wanted.base_metadata or METADATA
+    return replace(wanted, base_metadata=msgspec.structs.replace(metadata, id=id))
 
 
 def intent(

@@ -2,7 +2,8 @@
 
 A network can lose a request or its answer, hold a PUT back and let it land at any later time, deliver
 it twice, or answer for one copy while another is still on its way. The store evaluates the condition
-each time a copy arrives. Entries are created whole, and never change. Posted intents are put without a
+each time a copy arrives. Entries are created whole, and never change; a
+read may come damaged all the same. Posted intents are put without a
 condition, and deleted by writers that have come to their end, at once, late or never.
 """
 
@@ -19,6 +20,7 @@ from atomic_manifest.commit.messages import (
     CreateEntry,
     EntriesRead,
     EntryConflict409,
+    EntryCorrupt,
     EntryCreated,
     EntryRefused,
     EntryThrottled,
@@ -38,7 +40,7 @@ from atomic_manifest.commit.messages import (
 )
 from atomic_manifest.commit.progress import Memory
 from atomic_manifest.commit.protocol import CommitMachine
-from atomic_manifest.errors import StorePermissionDenied
+from atomic_manifest.errors import CorruptLog, StorePermissionDenied
 from atomic_manifest.log.entry import Entry, decode
 from atomic_manifest.testing.model.faults import EXECUTED, FLYING, Fault
 from atomic_manifest.testing.model.table import FIRST_ENTRY, Contents
@@ -321,6 +323,8 @@ class World:
         if fault in (Fault.LOST, Fault.CRASHED):
             return Unanswered()
         end = min(first + count, len(self.objects))
+        if fault is Fault.DAMAGED and first < end:
+            return _damaged(self.objects[first], first)
         found = [decode_once(self.objects[version], version) for version in range(first, end)]
         return EntriesRead(tuple(found[:-1] if fault is Fault.STALE else found))
 
@@ -340,3 +344,11 @@ class World:
             return Unanswered()
         keys = sorted(self.posted)
         return IntentsListed(tuple(keys[:-1] if fault is Fault.STALE else keys))
+
+
+def _damaged(data: bytes, version: int) -> EntryCorrupt:
+    """What comes of reading an entry with a bit flipped in the middle."""
+    middle = len(data) // 2
+    broken = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    error = CorruptLog(f"version {version} came damaged", path=str(version), version=version)
+    return EntryCorrupt(error, damaged=True, data=broken)
