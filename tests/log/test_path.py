@@ -41,6 +41,10 @@ def test_what_a_uri_cannot_hold_is_percent_encoded(path, encoded):
         "%2Fetc/passwd",
         "s3://bucket/f.parquet",
         "s3:f",
+        "s3:/f=1",
+        "s3://b=1/f",
+        "dc:type/a=1",
+        "file:f",
         "file:/t/f.parquet",
         "FILE:///t/f.parquet",
         "../f.parquet",
@@ -71,3 +75,19 @@ def test_a_path_from_an_unknown_version_is_refused_naming_the_log():
 @pytest.mark.parametrize("text", ["a..b/f", "...", "%2E%2Ea", "a=b:c/f", "a%2Fb"])
 def test_paths_that_only_look_odd_are_taken(text):
     assert decode_file_path(text, version=0) == decode(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("dc:type=a/f.parquet", "dc:type=a/f.parquet"),
+        ("dc:type=a%2520b/f", "dc:type=a%20b/f"),
+        ("dc%3Atype=a:b/f", "dc:type=a:b/f"),
+        ("http:=z/f", "http:=z/f"),
+        ("a=b:c/f", "a=b:c/f"),
+        ("x/s3:f", "x/s3:f"),
+        ("1:f", "1:f"),
+    ],
+)
+def test_a_colon_in_the_folder_of_a_partition_is_no_scheme(text, path):
+    assert decode_file_path(text, version=7) == path

@@ -6,7 +6,8 @@ and beyond it the colon (which in a first segment would make a scheme) and all t
 
 Error semantics: a path that does not stay below the table's root raises `CorruptLog`. That goes for
 every absolute path and every URI with a scheme, even one that points into the same table: which
-store it means cannot be told from the log alone.
+store it means cannot be told from the log alone. A colon in the name of a partition's folder makes no
+scheme, though RFC 2396 has it so: writers leave it bare in the folders of a column such as `dc:type`.
 """
 
 import re
@@ -16,7 +17,7 @@ from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.entry import LOG_FOLDER, entry_path
 
 _SAFE = "/;@&=+$,!~*'()"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?![^/]*=)")
 
 
 def encode(path: str) -> str:

@@ -36,6 +36,14 @@ class CheckedDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow shi
         self._parts = parts
         self._filter: pc.Expression | None = None
 
+    def __reduce__(self) -> Any:
+        if self._filter is not None:
+            raise TypeError(
+                "a dataset with a filter cannot be pickled: pickle it without, and filter it in the"
+                " other process"
+            )
+        return super().__reduce__()
+
     def filter(self, expression: pc.Expression) -> Self:
         """See `pyarrow.dataset.Dataset.filter`."""
         found: Self = super().filter(expression)

@@ -34,14 +34,16 @@ _MOST_PAUSES = 200
 
 
 def to_filesystem(store: ObjectStore, *, sizes: Mapping[str, int] | None = None) -> fs.FileSystem:
-    """A filesystem whose root is the store's; read-only, except on local disks, where it is native.
+    """A filesystem whose root is the store's; read-only, except on local disks, where it is native
+    unless a path holds a colon.
 
     Args:
         store: Where the files are.
         sizes: Path to bytes of files that never change, such as those a log names: they are opened
             without a request.
     """
-    if isinstance(store.driver, LocalDriver):
+    # Arrow takes a path such as `dc:type=a/f` for a URI where it reads itself.
+    if isinstance(store.driver, LocalDriver) and not any(":" in path for path in sizes or ()):
         local, root = fs.FileSystem.from_uri(store.url)
         return fs.SubTreeFileSystem(root, local)
     return fs.PyFileSystem(StoreHandler(store, sizes or {}))
@@ -102,6 +104,12 @@ class StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow ships
 
     def __hash__(self) -> int:
         return hash(id(self._store))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a dataset reads through a store's connections and credentials and cannot be pickled: give"
+            " the other process the URL and the version, and open the table and its dataset there"
+        )
 
     def get_type_name(self) -> str:
         """Name of the kind of filesystem."""
