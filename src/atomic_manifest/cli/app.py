@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 
 _USAGE_ERROR = 2
+_NO_MORE = {"allow_extra_args": True}
+"""Arguments too many are refused here, since click shows them, and one can be an option's value."""
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -39,8 +41,9 @@ def common(
     """Serializable table commits on plain object storage."""
 
 
-@app.command()
+@app.command(context_settings=_NO_MORE)
 def demo(
+    context: typer.Context,
     uri: Annotated[
         str | None,
         typer.Option(
@@ -56,6 +59,7 @@ def demo(
     ] = None,
 ) -> None:
     """Ingest a year of flights with several processes at once, kill some, and verify every row."""
+    _refuse_more(context)
     options = DemoOptions(
         uri=uri,
         writers=writers,
@@ -73,8 +77,9 @@ def demo(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(context_settings=_NO_MORE)
 def probe(
+    context: typer.Context,
     url: Annotated[str, typer.Argument(help="Where to probe: s3://bucket/folder, a path.")],
     storage_option: Annotated[
         list[str] | None,
@@ -90,6 +95,7 @@ def probe(
     Exit code 0: safe for tables; 1: not safe; 2: it could not be probed. Keys below a prefix of the
     probe's own are written and removed.
     """
+    _refuse_more(context)
     options = dict(_pair(text) for text in storage_option or ())
     try:
         safe = run_probe(
@@ -107,8 +113,15 @@ def _words(error: AtomicManifestError) -> str:
     return f"[red]{type(error).__name__}[/]: {escape(str(error))}"
 
 
+def _refuse_more(context: typer.Context) -> None:
+    if context.args:
+        raise typer.BadParameter(
+            f"{len(context.args)} arguments too many (not shown): write each option as -o NAME=VALUE"
+        )
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator:
-        raise typer.BadParameter(f"expected NAME=VALUE, got {name!r}")
+        raise typer.BadParameter("expected NAME=VALUE, got a text without = (not shown)")
     return name, value

@@ -12,7 +12,7 @@ from atomic_manifest.env import SYSTEM, AsyncEnv
 from atomic_manifest.errors import InvalidRequest, UnsupportedByStore
 from atomic_manifest.store.async_driver import AsyncDriver
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
-from atomic_manifest.store.driver import Object, ObjectMeta
+from atomic_manifest.store.driver import Object, ObjectMeta, refuse_pickling
 from atomic_manifest.store.in_threads import InThreads
 from atomic_manifest.store.keys import keeps_metadata
 from atomic_manifest.store.object_store import MULTIPART_THRESHOLD, ObjectStore
@@ -117,6 +117,8 @@ class AsyncObjectStore:
     def url(self) -> str:
         """Where the root is; holds no secret."""
         return self.driver.url
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"AsyncObjectStore({self.url!r})"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import NoReturn, Protocol, TypeAlias, runtime_checkable
 
 from atomic_manifest.errors import InvalidPath
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
@@ -213,6 +213,14 @@ class Driver(Protocol):
         `start_after` is a whole path; only greater paths (by code point) are given.
         """
         ...
+
+
+def refuse_pickling(self: object) -> NoReturn:
+    """What stands as `__reduce__` in classes whose instances hold credentials and connections."""
+    raise TypeError(
+        f"an instance of {type(self).__name__} holds connections and credentials and cannot be pickled:"
+        " give the other process the URL and the storage options, and open the store there"
+    )
 
 
 def check_path(path: str) -> str:

@@ -15,13 +15,12 @@ Error semantics: `PreconditionFailed` (and so `AlreadyExists`), `Conflict409`, `
 that it may be; everything else is listed at `ObjectStore.put`.
 """
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
-from atomic_manifest.store.driver import Driver, Object, ObjectMeta
+from atomic_manifest.store.driver import Driver, Object, ObjectMeta, refuse_pickling
 from atomic_manifest.store.keys import keeps_metadata
 from atomic_manifest.store.policy import listing
 from atomic_manifest.store.policy.bodies import PART_SIZE, BodyData
@@ -77,8 +76,8 @@ class ObjectStore:
 
     def over(self, driver: Driver) -> Self:
         """The same store over another driver of the same objects, which keeps as much of them."""
-        other = copy.copy(self)
-        other.driver = driver
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self), driver=driver)
         return other
 
     @property
@@ -96,6 +95,8 @@ class ObjectStore:
     def url(self) -> str:
         """Where the root is; holds no secret."""
         return self.driver.url
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"ObjectStore({self.url!r})"

@@ -5,7 +5,14 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
-from atomic_manifest.store.driver import Data, DeleteOutcome, Object, ObjectMeta, WriteOutcome
+from atomic_manifest.store.driver import (
+    Data,
+    DeleteOutcome,
+    Object,
+    ObjectMeta,
+    WriteOutcome,
+    refuse_pickling,
+)
 from atomic_manifest.store.filesystem.driver import FsspecDriver
 from atomic_manifest.store.keys import folder
 from atomic_manifest.threads import outlive_main
@@ -32,6 +39,8 @@ class AsyncFsspecDriver:
     def url(self) -> str:
         """See `Driver.url`."""
         return self._driver.url
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"AsyncFsspecDriver({self.url!r})"

@@ -23,7 +23,7 @@ from atomic_manifest.store.driver import (
     Written,
     check_path,
 )
-from atomic_manifest.store.filesystem.calls import Calls, NotAsked, Page
+from atomic_manifest.store.filesystem.calls import Calls, NotAsked, Page, readable
 from atomic_manifest.store.filesystem.upload import FilesystemUpload
 from atomic_manifest.store.keys import check_metadata, check_range, check_start, folder
 
@@ -43,7 +43,7 @@ class FilesystemBucket:
     async def endpoint(self) -> str | None:
         """See `Calls.endpoint`."""
         with self._reported(""):
-            return await self._calls.endpoint()
+            return await readable(self._calls.endpoint())
 
     async def get(
         self, path: str, *, range: tuple[int, int] | None, if_none_match: ETag | None
@@ -52,7 +52,7 @@ class FilesystemBucket:
         key = self._key(path)
         asked = None if range is None else check_range(path, range)
         with self._reported(path):
-            found = await self._calls.get(key, asked, if_none_match)
+            found = await readable(self._calls.get(key, asked, if_none_match))
         start, end = asked or (0, found.meta.size)
         if asked is not None:
             check_start(path, start, found.meta.size)  # Azure's client gives nothing
@@ -64,7 +64,7 @@ class FilesystemBucket:
         """See `Driver.head`."""
         key = self._key(path)
         with self._reported(path):
-            meta = await self._calls.head(key, if_none_match)
+            meta = await readable(self._calls.head(key, if_none_match))
         if if_none_match is not None and meta.etag == if_none_match:
             raise NotModified(f"{path} has not changed", path=path)
         return replace(meta, path=path)
@@ -131,7 +131,7 @@ class FilesystemBucket:
             return Refused()
         with self._asked(path):
             try:
-                await self._calls.delete(key, when, version)
+                await readable(self._calls.delete(key, when, version))
             except CallFailed as failed:
                 failure = failed
             else:
@@ -144,14 +144,14 @@ class FilesystemBucket:
         keys = [self._key(path) for path in named]
         if named:
             with self._reported(named[0]):
-                await self._calls.delete_many(keys)
+                await readable(self._calls.delete_many(keys))
 
     async def page(self, prefix: str, start_after: str | None, token: str | None) -> Page:
         """One page of `Driver.list`, from the one before on; the first for an empty token."""
         below = self._root + folder(prefix)
         after = self._root + start_after if start_after else ""
         with self._reported(prefix):
-            found, token = await self._calls.page(below, after, token)
+            found, token = await readable(self._calls.page(below, after, token))
         cut = len(self._root)
         named = [replace(meta, path=meta.path[cut:]) for meta in found if meta.path > after]
         return [meta for meta in named if _is_usable(meta.path)], token
@@ -163,7 +163,7 @@ class FilesystemBucket:
             return Refused()
         with self._asked(path):
             try:
-                meta = await write()
+                meta = await readable(write())
             except CallFailed as failed:
                 failure = failed
             else:

@@ -9,16 +9,17 @@ landed would then be refused because of itself. So `send_once` comes first.
 """
 
 from asyncio import AbstractEventLoop
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from io import BytesIO
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from atomic_manifest.errors import StoreError, UnsupportedByStore
-from atomic_manifest.store.answers import strong
+from atomic_manifest.store.answers import CallFailed, strong
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 from atomic_manifest.store.driver import Data, Object, ObjectMeta
 
+_T = TypeVar("_T")
 Page: TypeAlias = tuple[list[ObjectMeta], str | None]
 """Objects in order of key, and what to ask for the next page with; None after the last."""
 
@@ -115,6 +116,21 @@ class Calls(Protocol):
 
 UNREADABLE = "an answer that cannot be read"
 """Of a `CallFailed` without status."""
+
+
+async def readable(asked: Awaitable[_T]) -> _T:
+    """Await a call. What its SDK raises over an answer that it cannot make out is a `CallFailed`, too.
+
+    Raised after the handler, so that nothing keeps the SDK's text.
+    """
+    try:
+        return await asked
+    except (CallFailed, NotAsked, StoreError):
+        raise
+    except Exception:  # noqa: BLE001, S110 - an SDK may raise anything
+        pass
+    raise CallFailed(None, UNREADABLE)
+
 
 LARGE = 1 << 20
 """Bytes from which aiohttp wants a body as a file, so as not to hold up the event loop."""

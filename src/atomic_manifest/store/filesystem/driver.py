@@ -34,6 +34,7 @@ from atomic_manifest.store.driver import (
     Object,
     ObjectMeta,
     WriteOutcome,
+    refuse_pickling,
 )
 from atomic_manifest.store.keys import folder
 from atomic_manifest.store.local import LocalDriver
@@ -126,6 +127,8 @@ class FsspecDriver:
         InvalidPath: If `root` names no bucket.
     """
 
+    _url = ""  # for the `repr` of one that was refused
+
     def __init__(self, fs: Any, root: str, *, env: Env = SYSTEM) -> None:
         self._open = partial(open_bucket, fs, root, env=env)
         self._bucket, self._calls, self._url = self._open()
@@ -145,6 +148,8 @@ class FsspecDriver:
     def url(self) -> str:
         """See `Driver.url`."""
         return self._url
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url!r})"

@@ -37,6 +37,7 @@ from atomic_manifest.store.driver import (
     WriteOutcome,
     Written,
     check_path,
+    refuse_pickling,
 )
 from atomic_manifest.store.keys import check_range, check_start, folder
 from atomic_manifest.store.locations import root_in
@@ -66,6 +67,8 @@ class PlainFilesystemDriver:
 
     keeps_metadata = False
 
+    _url = ""  # for the `repr` of one that was refused
+
     def __init__(self, fs: Any, root: str) -> None:
         self._fs = fs
         self._root = root_in(fs, root).rstrip("/") + "/"
@@ -77,6 +80,8 @@ class PlainFilesystemDriver:
     def url(self) -> str:
         """See `Driver.url`."""
         return self._url
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"PlainFilesystemDriver({self._url!r})"

@@ -15,7 +15,7 @@ from typing import Any
 from atomic_manifest.store.answers import CallFailed, can_hold, write_outcome
 from atomic_manifest.store.conditions import Condition
 from atomic_manifest.store.driver import Data, Refused, WriteOutcome, Written
-from atomic_manifest.store.filesystem.calls import Calls, Parts
+from atomic_manifest.store.filesystem.calls import Calls, Parts, readable
 
 
 class FilesystemUpload:
@@ -94,7 +94,7 @@ class FilesystemUpload:
         while self._under_way:
             await self._settle_oldest()
         try:
-            meta = await self._parts.complete(self._sent, bytes(self._buffer))
+            meta = await readable(self._parts.complete(self._sent, bytes(self._buffer)))
         except CallFailed as failed:
             return write_outcome(self._calls.service, self._path, self._when, failed)
         self._parts = None
@@ -111,7 +111,7 @@ class FilesystemUpload:
         parts, self._parts = self._parts, None
         if parts is not None:
             with self._reported():
-                await parts.discard()
+                await readable(parts.discard())
 
     async def _send(self, part: bytes) -> None:
         if self._parts is None:
@@ -121,12 +121,14 @@ class FilesystemUpload:
         while len(self._under_way) >= self._most:
             await self._settle_oldest()
         number = len(self._sent) + len(self._under_way)
-        self._under_way.append(asyncio.ensure_future(self._parts.send(number, part)))
+        self._under_way.append(asyncio.ensure_future(readable(self._parts.send(number, part))))
 
     async def _start(self) -> Refused | None:
         with self._reported():
             try:
-                self._parts = await self._calls.start(self._key, self._when, self._metadata)
+                self._parts = await readable(
+                    self._calls.start(self._key, self._when, self._metadata)
+                )
             except CallFailed as failed:
                 outcome = write_outcome(self._calls.service, self._path, self._when, failed)
                 if not isinstance(outcome, Refused):

@@ -56,6 +56,7 @@ from atomic_manifest.store.driver import (
     WriteOutcome,
     Written,
     check_path,
+    refuse_pickling,
 )
 from atomic_manifest.store.http.client import Answer, HttpClient
 from atomic_manifest.store.http.folders import Folders, Kind
@@ -125,6 +126,8 @@ class HttpDriver:
     def url(self) -> str:
         """See `Driver.url`."""
         return f"{self._server}{self._root}".rstrip("/")
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"HttpDriver({self.url!r})"

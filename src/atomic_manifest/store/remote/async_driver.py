@@ -25,6 +25,7 @@ from atomic_manifest.store.driver import (
     WriteOutcome,
     Written,
     check_path,
+    refuse_pickling,
 )
 from atomic_manifest.store.failures import Failure, Service, write_outcome
 from atomic_manifest.store.remote.driver import PAGE, Backend, RemoteDriver
@@ -55,6 +56,8 @@ class AsyncRemoteDriver:
     def url(self) -> str:
         """See `Driver.url`."""
         return self._remote.url
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"AsyncRemoteDriver({self.url!r})"

@@ -36,6 +36,7 @@ from atomic_manifest.store.driver import (
     WriteOutcome,
     Written,
     check_path,
+    refuse_pickling,
 )
 from atomic_manifest.store.failures import Failure, Service, write_outcome
 from atomic_manifest.store.remote.forks import THREADS
@@ -72,6 +73,8 @@ class RemoteDriver:
         prefix: The folder; empty for the whole bucket.
     """
 
+    _url = ""  # for the `repr` of one that was refused
+
     def __init__(
         self,
         dialect: Dialect,
@@ -107,6 +110,8 @@ class RemoteDriver:
         if self._uploads is None:
             self._uploads = self._open_uploads()
         return self._uploads
+
+    __reduce__ = refuse_pickling
 
     def __repr__(self) -> str:
         return f"RemoteDriver({self._url!r})"
