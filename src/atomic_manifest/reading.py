@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from atomic_manifest.data.filter.filters import Filter, bound, to_expression
-from atomic_manifest.data.input.frame_schema import as_remembered, index_columns
+from atomic_manifest.data.input.frame_schema import index_columns, to_frame
 from atomic_manifest.data.names import names_of
 from atomic_manifest.data.read.planning import planned
 from atomic_manifest.data.read.reader import to_dataset
@@ -153,7 +153,7 @@ class Reading:
             index = [name for name in index_columns(configuration) if name in self.schema.names]
             columns = list(dict.fromkeys((*columns, *index)))
         rows = self.to_arrow(columns, filter=filter, callback=callback, progress=progress)
-        frame: pd.DataFrame = as_remembered(rows, configuration).to_pandas(**options)
+        frame: pd.DataFrame = to_frame(rows, configuration, options)
         return frame
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:

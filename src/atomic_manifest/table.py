@@ -111,7 +111,10 @@ class Table(Writing):
         store = open_store(url, storage_options, filesystem=filesystem, env=env)
         budget = budget or Budget()
         columns = partition_names(partition_by)
-        spec = TableSpec(schema_of(schema), columns, configuration or {}, name, description)
+        given: Any = {} if configuration is None else configuration
+        schema = schema_of(schema)
+        properties = {**remembered(schema), **given} if isinstance(given, Mapping) else given
+        spec = TableSpec(schema, columns, properties, name, description)
         created = create(store, spec, env=env, budget=budget)
         if created is None and not if_not_exists:
             raise already_exists(store)

@@ -121,11 +121,12 @@ def test_nested_values_come_back_as_pyarrow_gives_them(url, tmp_path):
     assert_frame_equal(am.pandas.read_table(url), pd.read_parquet(tmp_path / "p.parquet"))
 
 
-def test_dtypes_that_pandas_cannot_name_come_back_as_values(url):
+def test_dtypes_that_pandas_cannot_name_come_back(url):
     nested = pd.array([[1, 2], None, []], dtype=pd.ArrowDtype(pa.list_(pa.int64())))
     am.pandas.to_table(pd.DataFrame({"list": nested}), url)
     found = am.pandas.read_table(url)["list"]
-    assert [None if value is None else list(value) for value in found] == [[1, 2], None, []]
+    assert found.dtype == nested.dtype
+    assert found.tolist() == [[1, 2], pd.NA, []]
     assert am.pandas.read_table(url, dtype_backend="pyarrow")["list"].dtype == pd.ArrowDtype(
         pa.list_(pa.field("element", pa.int64()))
     )

@@ -13,11 +13,12 @@ and the order of ordered categoricals.
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import types
 
 from atomic_manifest.errors import AtomicManifestError
@@ -27,6 +28,8 @@ PROPERTY = "atomicManifest.arrowSchema"
 """The table property: base64 of a schema message of Arrow IPC."""
 
 _PANDAS = b"pandas"
+_NULLABLE = {pa.int64(): "Int64", pa.uint64(): "UInt64"}
+_EXACT = 2**53
 _DTYPES_OF_NUMPY = re.compile(
     r"object|str|bool|u?int\d+|float\d+|bytes\d*|(?:datetime|timedelta)64\[\w+\]"
 )
@@ -79,6 +82,121 @@ def as_remembered(table: pa.Table, configuration: Mapping[str, str]) -> pa.Table
     return table.replace_schema_metadata(described.metadata)
 
 
+def to_frame(table: pa.Table, configuration: Mapping[str, str], options: Mapping[str, Any]) -> Any:
+    """The rows as a pandas frame, as far as possible with the dtypes of the frame the table was made from.
+
+    No number is rounded: integers beyond 2^53 among nulls, which would be floats, are of nullable dtypes
+    or, below lists and structs, of Arrow's.
+
+    Args:
+        table: Columns of a table of ours, as it reads.
+        configuration: The table's properties.
+        options: For `pyarrow.Table.to_pandas`.
+    """
+    table = as_remembered(table, configuration)
+    pandas = import_module("pandas")
+    own: dict[pa.DataType, Any] = {}
+    for type_ in (*_of_arrow(table.schema, configuration), *_nested_that_round(table)):
+        own[type_] = pandas.ArrowDtype(type_)
+    rounding = [] if options.get("integer_object_nulls") else _integers_that_round(table)
+    if options.get("ignore_metadata"):
+        types_ = {table.schema.field(name).type for name in rounding}
+        own |= {type_: pandas.api.types.pandas_dtype(_NULLABLE[type_]) for type_ in types_}
+    # Arrow would make a level of the index of floats again.
+    levels = [] if options.get("ignore_metadata") else list(_facts(table.schema)[0])
+    levels = levels if set(levels) & set(rounding) else []
+    if not options.get("ignore_metadata"):
+        table = _with_nullable(table, rounding, without_index=bool(levels))
+    frame = table.to_pandas(**_mapping(options, own))
+    return frame.set_index(levels) if levels else frame
+
+
+def _mapping(options: Mapping[str, Any], own: Mapping[pa.DataType, Any]) -> Mapping[str, Any]:
+    """The options with a `types_mapper` that knows our dtypes where the given one has none."""
+    given = options.get("types_mapper")
+    if not own:
+        return options
+
+    def mapper(type_: pa.DataType) -> Any:
+        found = None if given is None else given(type_)
+        return own.get(type_) if found is None else found
+
+    return {**options, "types_mapper": mapper}
+
+
+def _of_arrow(schema: pa.Schema, configuration: Mapping[str, str]) -> Iterator[pa.DataType]:
+    """The types of columns that were of an `ArrowDtype` whose name pandas cannot read."""
+    known = _known(configuration)
+    for name, described in _facts(known)[1].items():
+        at = schema.get_field_index(name)
+        if at < 0 or not described["numpy_type"].endswith("[pyarrow]"):
+            continue
+        type_ = schema.field(at).type
+        if type_ == known.field(name).type and not _is_known(described):
+            yield type_
+
+
+def _integers_that_round(table: pa.Table) -> list[str]:
+    columns = _facts(table.schema)[1]
+    return [
+        field.name
+        for field, column in zip(table.schema, table.columns, strict=True)
+        if field.type in _NULLABLE
+        and column.null_count
+        and _is_of_numpy(columns.get(field.name))
+        and _outdoes_floats(column)
+    ]
+
+
+def _is_of_numpy(described: Mapping[str, Any] | None) -> bool:
+    return described is None or bool(_DTYPES_OF_NUMPY.fullmatch(described["numpy_type"]))
+
+
+def _with_nullable(table: pa.Table, names: Sequence[str], *, without_index: bool) -> pa.Table:
+    """With metadata that makes pandas take nullable dtypes for these columns."""
+    if not names:
+        return table
+    index, columns = _facts(table.schema)
+    for name in names:
+        dtype = _NULLABLE[table.schema.field(name).type]
+        facts = {"name": name, "field_name": name, "pandas_type": dtype.lower(), "metadata": None}
+        columns[name] = facts | {"numpy_type": dtype}
+    index = () if without_index else index
+    described = _described(table.schema, index, list(columns.values()))
+    return table.replace_schema_metadata(described.metadata)
+
+
+def _nested_that_round(table: pa.Table) -> Iterator[pa.DataType]:
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if types.is_nested(field.type):
+            leaves = [leaf for chunk in column.chunks for leaf in _leaves(chunk, has_nulls=False)]
+            if any(has_nulls for _, has_nulls in leaves) and any(
+                _outdoes_floats(leaf) for leaf, _ in leaves
+            ):
+                yield field.type
+
+
+def _leaves(array: pa.Array, *, has_nulls: bool) -> Iterator[tuple[pa.Array, bool]]:
+    """The integers of 64 bits below an array, and whether a null of theirs or above may touch them."""
+    has_nulls = has_nulls or array.null_count > 0
+    if array.type in _NULLABLE:
+        yield array, has_nulls
+    elif types.is_struct(array.type):
+        for at in range(array.type.num_fields):
+            yield from _leaves(array.field(at), has_nulls=has_nulls)
+    elif types.is_map(array.type):
+        yield from _leaves(array.keys, has_nulls=has_nulls)
+        yield from _leaves(array.items, has_nulls=has_nulls)
+    elif types.is_nested(array.type):
+        yield from _leaves(array.values, has_nulls=has_nulls)
+
+
+def _outdoes_floats(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether an integer is beyond those that are all floats, too."""
+    found = pc.min_max(column).as_py()
+    return found["min"] is not None and (found["min"] < -_EXACT or found["max"] > _EXACT)
+
+
 def _described(
     schema: pa.Schema, index: Sequence[str], columns: Sequence[Mapping[str, Any]]
 ) -> pa.Schema:
@@ -124,7 +242,7 @@ def _is_known(described: Mapping[str, Any]) -> bool:
     """Whether pandas knows the dtype: not the nested ones of Arrow, nor those of what is not installed."""
     try:
         import_module("pandas.api.types").pandas_dtype(described["numpy_type"])
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return False
     return True
 

@@ -32,10 +32,14 @@ def of_frame(frame: Any, *, preserve_index: bool | None) -> pa.RecordBatchReader
     columns = dict(enumerate(column for _, column in frame.items()))
     names = dict(enumerate(frame.columns))
     levels = range(frame.index.nlevels) if preserve_index is not False else ()
+    unnamed = range(len(columns), len(columns) + len(levels))
     for level in levels:
         number = len(columns)
         columns[number] = frame.index.get_level_values(level)
         names[number] = frame.index.names[level]
+    check_labels(
+        *(name for level, name in names.items() if level not in unnamed or name is not None)
+    )
     for number, column in columns.items():
         _check(column, str(names[number]))
     try:
@@ -53,9 +57,8 @@ def of_mapping(data: Mapping[Any, Any]) -> pa.RecordBatchReader:
     Raises:
         DataError: As `of_frame`.
     """
+    check_labels(*data)
     for name, values in data.items():
-        if not isinstance(name, str):
-            raise DataError(f"column {name!r} is called by no text", column=str(name))
         if isinstance(values, list | tuple):
             check_objects(values, name, nan_is_null=False)
         else:
@@ -64,6 +67,21 @@ def of_mapping(data: Mapping[Any, Any]) -> pa.RecordBatchReader:
         return pa.table(dict(data)).to_reader()
     except _FAILURES as error:
         raise _refusal(error, data.items()) from error
+
+
+def check_labels(*labels: Any) -> None:
+    """Refuse to call columns by what is no text, which would come back as its text.
+
+    Raises:
+        DataError: Naming one.
+    """
+    for label in labels:
+        if not isinstance(label, str):
+            raise DataError(
+                f"column {label!r} is called by no text: rename it, such as by "
+                "frame.columns = [str(name) for name in frame.columns]",
+                column=str(label),
+            )
 
 
 def _with_index(frame: Any, *, preserve_index: bool | None) -> tuple[Any, bool | None]:
