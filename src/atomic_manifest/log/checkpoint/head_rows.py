@@ -24,7 +24,7 @@ def from_hint(contents: V2Hint) -> tuple[Head, tuple[SidecarFile, ...]] | None:
         return None
     try:
         head, _ = from_rows(contents.non_file_actions)
-    except (msgspec.MsgspecError, TypeError, ValueError):
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         return None
     if head.protocol is None or head.metadata is None:
         return None

@@ -9,6 +9,7 @@ Error semantics: damage raises what pyarrow and msgspec raise, or `ValueError`; 
 whose it is. Errors of the store pass through.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,10 +31,22 @@ WHOLE = 16 * 1024 * 1024
 AT_ONCE = 1024 * 1024
 """Up to this size it is read when it is opened, for that takes no longer than reading the footer."""
 
+_ROWS_PER_BYTE = 4
+_FEW_ROWS = 100_000
+_EXPANDED = 1024**3
+_READ_AT_ONCE = 1024**3
+_PAGE_HEADER = 16
+# In Thrift's compact protocol: the page's type, a small number, and its size, which are the first fields.
+_PAGE_SIZE = re.compile(rb"\x15[\x00-\x7f]\x15([\x80-\xff]{0,4}[\x00-\x7f])", re.DOTALL)
+_EXPANSION = 200  # times its size; names of files and their statistics do not repeat that often
 _HUGE = 64 * 1024 * 1024  # groups with more bytes to read are read in batches of rows
 _BUFFER = 4 * 1024 * 1024
 _BATCH_ROWS = 32_768
 _TAIL = 64 * 1024
+
+
+class Expanding(ValueError):
+    """A file that would take far more memory than one of its size can need. Reading it again is no help."""
 
 
 class ParquetPart:
@@ -57,6 +70,7 @@ class ParquetPart:
         self._exact = exact
         self.sealed = False
         self._ranged: RangedFile | None = None
+        self._whole: Any = None
 
     @cached_property
     def file(self) -> pq.ParquetFile:
@@ -66,14 +80,15 @@ class ParquetPart:
             if self._exact and len(data) != self._size:
                 raise ValueError(f"it has {len(data)} bytes, not {self._size}")
             self.sealed = check_file(data, self._name)
-            return _open(pa.BufferReader(data))
+            self._whole = pa.BufferReader(data)
+            return self._checked(_open(self._whole))
         self._ranged = ranged = RangedFile(self._store, self.path, self._size)
         tail = _tail(ranged, self._size, _TAIL)
         start = footer_start(tail) or 0
         if start + SEAL_BYTES > len(tail):
             tail = _tail(ranged, self._size, start + SEAL_BYTES)
         self.sealed = check_footer(tail, self._name)
-        return _open(pa.PythonFile(ranged, mode="r"), buffer_size=_BUFFER)
+        return self._checked(_open(pa.PythonFile(ranged, mode="r"), buffer_size=_BUFFER))
 
     def forget(self) -> None:
         """Let go of what was read, which came damaged, so that it is read again."""
@@ -90,7 +105,8 @@ class ParquetPart:
         self._ranged.seek(0)
         data = self._ranged.read()
         self.sealed = check_file(data, self._name)
-        self.file = _open(pa.BufferReader(data), metadata=file.metadata)
+        self._whole = pa.BufferReader(data)
+        self.file = _open(self._whole, metadata=file.metadata)
         self._ranged = None
 
     @cached_property
@@ -101,6 +117,20 @@ class ParquetPart:
         for field in self.file.schema_arrow:
             position = _locate(field, (), position, found)
         return found
+
+    def _checked(self, file: pq.ParquetFile) -> pq.ParquetFile:
+        """The opened file, unless its footer claims more than a file of its size can hold."""
+        metadata = file.metadata
+        groups = map(metadata.row_group, range(metadata.num_row_groups))
+        rows, size = metadata.num_rows, sum(group.total_byte_size for group in groups)
+        if not 0 <= rows <= _FEW_ROWS + self._size * _ROWS_PER_BYTE or size > self.expanded:
+            raise Expanding(f"{self._size} bytes claim to be {rows} rows of {size} bytes")
+        return file
+
+    @property
+    def expanded(self) -> int:
+        """Bytes that its rows may come to in memory."""
+        return _EXPANDED + self._size * _EXPANSION
 
     def groups(self, kind: str) -> "list[ParquetGroup]":
         """The groups that hold such an action, as far as the footer tells.
@@ -154,6 +184,22 @@ class ParquetPart:
         if self._ranged is not None:
             self._ranged.prefetch(self.ranges(groups, names))
 
+    def dictionary_size(self, chunk: Any) -> int:
+        """Bytes of a column's dictionary when it is unpacked, by the header of its page.
+
+        Raises:
+            ValueError: There is no such header.
+        """
+        source = self._ranged if self._ranged is not None else self._whole
+        source.seek(chunk.dictionary_page_offset)
+        found = _PAGE_SIZE.match(bytes(source.read(_PAGE_HEADER)))
+        if found is None:
+            raise ValueError("a dictionary without a page header")
+        size = 0
+        for place, byte in enumerate(found[1]):
+            size |= (byte & 0x7F) << (7 * place)
+        return size >> 1
+
     def release(self) -> None:
         """Let go of what was prefetched."""
         if self._ranged is not None:
@@ -161,16 +207,18 @@ class ParquetPart:
 
     def ranges(self, groups: Sequence[int], names: Sequence[str]) -> list[Range]:
         """Where the bytes of columns are, each given by its dotted name or that of a parent."""
-        metadata = self.file.metadata
-        wanted = [
-            index
-            for index in range(metadata.num_columns)
-            if any(
-                f"{metadata.schema.column(index).path}.".startswith(f"{name}.") for name in names
-            )
-        ]
+        metadata, wanted = self.file.metadata, self.leaves_below(names)
         return [
             _range_of(metadata.row_group(group).column(leaf)) for group in groups for leaf in wanted
+        ]
+
+    def leaves_below(self, names: Sequence[str]) -> list[int]:
+        """Where columns are, each given by its dotted name or that of a parent."""
+        schema = self.file.metadata.schema
+        return [
+            index
+            for index in range(len(schema))
+            if any(f"{schema.column(index).path}.".startswith(f"{name}.") for name in names)
         ]
 
 
@@ -252,14 +300,33 @@ class ParquetGroup:
         size = sum(end - start for start, end in part.ranges([self.number], names))
         if size <= _HUGE:
             part.prefetch([self.number], names)
+        rows = self._rows_at_once(names)
+        if size <= _HUGE and rows >= self.rows:
             table = part.file.read_row_group(self.number, columns=names, use_threads=False)
             part.release()
             self._check_rows(table.num_rows)
             yield table
             return
-        batches = part.file.iter_batches(_BATCH_ROWS, row_groups=[self.number], columns=names)
-        for batch in batches:
+        batch_rows = min(rows, _BATCH_ROWS)
+        read = 0
+        for batch in part.file.iter_batches(batch_rows, row_groups=[self.number], columns=names):
+            read += batch.nbytes
+            if read > part.expanded:
+                raise ValueError(
+                    f"row group {self.number} expands to more than {part.expanded} bytes"
+                )
             yield pa.Table.from_batches([batch])
+
+    def _rows_at_once(self, names: Sequence[str]) -> int:
+        """Rows that come to no more than `_READ_AT_ONCE` bytes, however large the values of each are.
+
+        A value in a dictionary is in the file but once, for as many rows as one likes.
+        """
+        part = self.part
+        metadata = part.file.metadata.row_group(self.number)
+        chunks = [metadata.column(leaf) for leaf in part.leaves_below(names)]
+        largest = sum(part.dictionary_size(chunk) for chunk in chunks if chunk.has_dictionary_page)
+        return max(1, _READ_AT_ONCE // largest) if largest else self.rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from atomic_manifest.log.checkpoint.head_rows import (
     present,
 )
 from atomic_manifest.log.checkpoint.json_part import JsonPart
-from atomic_manifest.log.checkpoint.parts import ParquetPart
+from atomic_manifest.log.checkpoint.parts import Expanding, ParquetPart
 from atomic_manifest.log.columns import (
     DELETION_VECTOR,
     FILES,
@@ -239,7 +239,7 @@ class Checkpoint:
                 for table in _tables(group, kind, wanted, parsed):
                     begun = True
                     yield table
-            except StoreError:
+            except (StoreError, Expanding):
                 raise
             except _DAMAGE:
                 if begun or again == READS:
@@ -313,7 +313,7 @@ class Checkpoint:
             with self._reporting(part.path):
                 try:
                     return ask(part)
-                except StoreError:
+                except (StoreError, Expanding):
                     raise
                 except _DAMAGE:
                     if again == READS:

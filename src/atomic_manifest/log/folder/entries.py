@@ -17,6 +17,7 @@ READERS = 16
 """Requests under way at once when many log files are read."""
 
 _BATCH = 4 * READERS
+_BEGIN = 4096
 
 
 def read_entry(store: ObjectStore, version: int) -> Entry:
@@ -53,3 +54,17 @@ def _read_existing(store: ObjectStore, version: int) -> Entry:
     except NotFound as error:
         path = entry_path(version)
         raise CorruptLog(f"{path} is missing", path=path, version=version) from error
+
+
+def check_begin(store: ObjectStore, version: int) -> None:
+    """Check that an entry begins as one does, without reading more of it.
+
+    Raises:
+        NotFound: There is no such version.
+        CorruptLog: It does not.
+    """
+    path = entry_path(version)
+    begin = store.get(path, range=(0, _BEGIN)).data
+    if not begin.lstrip().startswith(b"{"):
+        message = f"{path}: line 1: it does not begin with a JSON object"
+        raise CorruptLog(message, path=path, version=version)

@@ -36,6 +36,9 @@ _FILE = re.compile(
     r"|checkpoint(?:\.(?P<part>\d{10})\.(?P<parts>\d{10}))?\.parquet"
     r"|checkpoint\.(?P<v2>[0-9a-fA-F-]{36})\.(?:json|parquet))"
 )
+LARGE_ENTRY = 64 * 1024 * 1024
+"""Bytes above which an entry is looked at before it is read: a file system's hole can have any size."""
+
 _FARTHER = 8  # how much more of the log is looked at when no checkpoint was found
 
 
@@ -72,12 +75,14 @@ class Listing:
         checkpoints: The complete ones, oldest first; of one version the best last.
         compactions: The versions that compacted entries stand for.
         checksums: Versions that have a version checksum.
+        large: Versions whose entries are too large to be read unseen.
     """
 
     entries: dict[int, int]
     checkpoints: tuple[CheckpointFiles, ...] = ()
     compactions: tuple[range, ...] = ()
     checksums: frozenset[int] = frozenset()
+    large: frozenset[int] = frozenset()
 
     @property
     def newest(self) -> int | None:
@@ -98,6 +103,7 @@ class LogSegment:
             the Unix epoch. That of the checkpoint if the entry is gone.
         compactions: Ranges of `entries`, ascending and apart, that a compacted entry stands for.
         checksums: Versions from the checkpoint's to `version` with a version checksum, newest first.
+        large: Of `entries`, those that are too large to be read unseen.
     """
 
     version: int
@@ -106,6 +112,7 @@ class LogSegment:
     modified_ms: int
     compactions: tuple[range, ...] = ()
     checksums: tuple[int, ...] = ()
+    large: tuple[int, ...] = ()
 
 
 def find_segment(
@@ -174,6 +181,7 @@ def parse_listing(metas: Iterable[ObjectMeta], hint: Hint | None = None) -> List
     parts: dict[tuple[int, int, str], list[ObjectMeta]] = {}
     compactions: list[range] = []
     checksums: set[int] = set()
+    large: set[int] = set()
     for meta in metas:
         match = _FILE.fullmatch(meta.path)
         version = int(match["version"]) if match else 0
@@ -181,6 +189,8 @@ def parse_listing(metas: Iterable[ObjectMeta], hint: Hint | None = None) -> List
             continue
         if match["entry"]:
             entries[version] = modified_ms(meta)
+            if meta.size > LARGE_ENTRY:
+                large.add(version)
         elif match["checksum"]:
             checksums.add(version)
         elif match["last"]:
@@ -193,6 +203,7 @@ def parse_listing(metas: Iterable[ObjectMeta], hint: Hint | None = None) -> List
         _complete(parts, hint.v2_checkpoint if hint else None),
         tuple(sorted(compactions, key=lambda versions: (versions.start, versions.stop))),
         frozenset(checksums),
+        frozenset(large),
     )
 
 
@@ -256,6 +267,7 @@ def choose(
         _written_ms(listing, target, checkpoint),
         _shortcuts(listing.compactions, entries),
         tuple(sorted((c for c in listing.checksums if first <= c <= target), reverse=True)),
+        tuple(sorted(version for version in listing.large if version in entries)),
     )
 
 

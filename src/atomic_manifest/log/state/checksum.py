@@ -100,7 +100,7 @@ def decode_checksum(data: bytes, version: int) -> VersionChecksum | None:
     try:
         found = msgspec.json.decode(data, type=VersionChecksum)
         found.head()
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if found.num_metadata == found.num_protocol == 1 else None
 

@@ -31,7 +31,7 @@ from atomic_manifest.log.checkpoint.reader import Checkpoint
 from atomic_manifest.log.columns import check_paths, from_entries, newest, without
 from atomic_manifest.log.entry import LOG_FOLDER, Entry, Mark, entry_path
 from atomic_manifest.log.folder.compaction import read_compaction
-from atomic_manifest.log.folder.entries import read_entries, read_entry
+from atomic_manifest.log.folder.entries import check_begin, read_entries, read_entry
 from atomic_manifest.log.folder.segment import LogSegment, find_segment
 from atomic_manifest.log.head import Head
 from atomic_manifest.log.metadata import features
@@ -400,6 +400,8 @@ def _replay_files(store: ObjectStore, segment: LogSegment) -> tuple[Replay, Entr
 
 def _batches(store: ObjectStore, segment: LogSegment) -> Iterator[tuple[int, list[Entry]]]:
     """The entries of a segment, some at a time, with the first version that they stand for."""
+    for version in segment.large:
+        check_begin(store, version)
     begin = segment.entries.start
     for compacted in (*segment.compactions, range(segment.entries.stop, segment.entries.stop)):
         entry = read_compaction(store, compacted) if compacted else None

@@ -156,7 +156,7 @@ def _slow(texts: pa.Array, type_: pa.StructType) -> pa.StructArray:
 def _row(text: str | None, type_: pa.StructType) -> dict[str, Any] | None:
     try:
         found = None if text is None else _DECODE.decode(text)
-    except (msgspec.MsgspecError, DecimalException):
+    except (msgspec.MsgspecError, DecimalException, RecursionError):
         return None
     return _object(found, type_, upper=False) if isinstance(found, dict) else None
 
