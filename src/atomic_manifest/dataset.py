@@ -29,6 +29,7 @@ from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError, TableNotFound
 from atomic_manifest.first_write import write_first
 from atomic_manifest.handle import Handle, nothing_to_commit
+from atomic_manifest.log.metadata.evolution import of_rows
 from atomic_manifest.log.metadata.schema import canonical
 from atomic_manifest.log.state.snapshot import load
 from atomic_manifest.ops.create import TableSpec
@@ -39,7 +40,14 @@ from atomic_manifest.ops.write_dataset import (
     with_basenames,
 )
 from atomic_manifest.progress import watch
-from atomic_manifest.staging import WriteRequest, check_partitioning, stage
+from atomic_manifest.staging import (
+    SchemaMode,
+    WriteRequest,
+    check_partitioning,
+    checked_mode,
+    incoming,
+    stage,
+)
 from atomic_manifest.store import ObjectStore, open_store
 
 _MAX_PARTITIONS = 1024
@@ -67,6 +75,7 @@ def write_dataset(
     max_rows_per_group: int | None = None,
     file_visitor: Callable[[ds.WrittenFile], None] | None = None,
     existing_data_behavior: ExistingDataBehavior = "error",
+    schema_mode: SchemaMode | None = None,
     create_dir: bool = True,  # noqa: ARG001 - pyarrow's signature
     storage_options: Mapping[str, Any] | None = None,
     callback: Any = None,
@@ -102,6 +111,7 @@ def write_dataset(
         file_visitor: Called once for each file after the commit, with `path`, Parquet `metadata` and
             `size`.
         existing_data_behavior: `"error"`, `"overwrite_or_ignore"` or `"delete_matching"`.
+        schema_mode: As for `Table.append`.
         create_dir: Accepted; folders come as they are needed.
         storage_options: As for `Table.create`.
         callback: As for `Table.append`.
@@ -118,6 +128,7 @@ def write_dataset(
     """
     if existing_data_behavior not in get_args(ExistingDataBehavior):
         raise DataError(f"no such existing_data_behavior: {existing_data_behavior!r}")
+    checked_mode(schema_mode)
     template = _checked_template(basename_template)
     watcher = watch(callback, progress=progress, data=data)
     options = WriteOptions(
@@ -146,7 +157,7 @@ def write_dataset(
         on_written=written.extend,
         watch=watcher,
     )
-    result = _write(store, bounded, columns, request, existing_data_behavior, env)
+    result = _write(store, bounded, columns, request, existing_data_behavior, schema_mode, env)
     if file_visitor is not None:
         for file in written:
             file.footer.set_file_path(file.path)
@@ -161,6 +172,7 @@ def _write(
     columns: tuple[str, ...],
     request: WriteRequest,
     behavior: ExistingDataBehavior,
+    schema_mode: SchemaMode | None,
     env: Env,
 ) -> CommitResult:
     plan = plan_of(behavior, partitioned=bool(columns))
@@ -168,23 +180,26 @@ def _write(
     try:
         handle = Handle(store, load(store), env, budget)
     except TableNotFound:
-        spec = TableSpec(reader.schema, columns, remembered(reader.schema))
+        kept = of_rows(reader.schema, columns)
+        spec = TableSpec(kept, columns, remembered(reader.schema))
         return write_first(store, spec, reader, request, plan, env=env, budget=budget)
     snapshot = handle.writable()
     check_partitioning(snapshot, columns)
     if behavior == "error":
         check_empty(snapshot)
+    rows = incoming(reader, snapshot, env, schema_mode=schema_mode)
     staged = stage(
         store,
         env,
-        reader,
-        schema=snapshot.schema,
+        rows.reader,
+        schema=rows.schema,
         partition_by=snapshot.partition_columns,
         request=request,
         mapping=snapshot.column_mapping,
         configuration=snapshot.configuration,
+        grown=rows.grown,
     )
-    if not staged.adds:
+    if not staged.adds and staged.schema is None:
         return nothing_to_commit(snapshot)
     return handle.commit(plan(staged), snapshot, staged)
 
@@ -207,7 +222,8 @@ def _bounded(
         return reader
     # As the table has them: Arrow does not group by all types that data may come in.
     given = pa.schema([reader.schema.field(name) for name in columns])
-    convert = BatchConverter(given, canonical(given), coerce_timestamps=True)
+    target = canonical(of_rows(given, columns))
+    convert = BatchConverter(given, target, coerce_timestamps=True)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
@@ -215,7 +231,7 @@ def _bounded(
                 pa.Table.from_batches([piece]).group_by(columns).aggregate([])
                 for piece in convert.all([batch.select(columns)])
             ]
-            table = pa.concat_tables(found) if found else given.empty_table()
+            table = pa.concat_tables(found) if found else target.empty_table()
             count = table.group_by(columns).aggregate([]).num_rows
             if count > most:
                 raise DataError(f"a batch has rows of {count} partitions, max_partitions is {most}")

@@ -192,9 +192,9 @@ class Handle:
         self._committed(settled.snapshot)
         return self._acknowledge(settled, staged)
 
-    def discard(self, adds: Sequence[Add], store: ObjectStore | None = None) -> None:
+    def discard(self, adds: Sequence[Add]) -> None:
         """See `Committer.discard`."""
-        self._committer.discard(adds, store)
+        self._committer.discard(adds)
 
     def discarding(self, adds: Sequence[Add]) -> AbstractContextManager[None]:
         """See `Committer.discarding`."""

@@ -21,9 +21,9 @@ from atomic_manifest.data.filter.filters import Filter
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError
+from atomic_manifest.staging import SchemaMode
 from atomic_manifest.table import Table, Url, WriteMode, write
 from atomic_manifest.transaction import Partitions
-from atomic_manifest.writing import SchemaMode
 
 Engine: TypeAlias = Literal["auto", "pyarrow"]
 DtypeBackend: TypeAlias = Literal["numpy_nullable", "pyarrow"]
@@ -82,7 +82,7 @@ def to_table(
         txn: As for `Table.append`.
         commit_info: As for `Table.append`.
         coerce_timestamps: As for `Table.append`; pyarrow's `"us"` with `allow_truncated_timestamps`.
-        schema_mode: As for `Table.append`; only to append.
+        schema_mode: As for `Table.append`; not with `mode="error"`.
         callback: As for `Table.append`.
         progress: As for `Table.append`.
         env: As for `Table.create`.
@@ -97,8 +97,8 @@ def to_table(
     _check_frame(df)
     if mode not in ("append", "overwrite", "error"):
         raise DataError(f"mode is 'append', 'overwrite' or 'error', got {mode!r}")
-    if schema_mode is not None and mode != "append":
-        raise DataError(f"schema_mode is for mode='append', got mode={mode!r}")
+    if schema_mode is not None and mode == "error":
+        raise DataError(f"schema_mode is for mode='append' and 'overwrite', got mode={mode!r}")
     if not isinstance(coerce_timestamps, bool):
         raise DataError(
             f"coerce_timestamps is True or False, got {coerce_timestamps!r}; tables hold microseconds"
@@ -250,6 +250,7 @@ class Atomic:
         commit_info: Mapping[str, Any] | None = None,
         options: WriteOptions | None = None,
         coerce_timestamps: bool = False,
+        schema_mode: SchemaMode | None = None,
         callback: Any = None,
         progress: bool = False,
         storage_options: Mapping[str, Any] | None = None,
@@ -268,6 +269,7 @@ class Atomic:
             commit_info: As for `Table.append`.
             options: As for `Table.append`.
             coerce_timestamps: As for `Table.append`.
+            schema_mode: As for `Table.append`.
             callback: As for `Table.overwrite`.
             progress: As for `Table.append`.
             storage_options: As for `Table.create`.
@@ -289,6 +291,7 @@ class Atomic:
             commit_info=commit_info,
             options=options,
             coerce_timestamps=coerce_timestamps,
+            schema_mode=schema_mode,
             callback=callback,
             progress=progress,
             storage_options=storage_options,

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import pyarrow as pa
 
 from atomic_manifest.arguments import plain, whole_number
 from atomic_manifest.data.input.conform import conform
+from atomic_manifest.data.input.once import Inputs
+from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.names import names_of
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.data.write.sink import WrittenFile
@@ -19,9 +21,12 @@ from atomic_manifest.env import Env
 from atomic_manifest.errors import DataError, SchemaMismatch, StoreError
 from atomic_manifest.log.metadata.column_mapping import NO_MAPPING, ColumnMapping
 from atomic_manifest.log.state.snapshot import Snapshot
+from atomic_manifest.ops.evolve import merged
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.progress import NOBODY, Watch, watch
 from atomic_manifest.store import ObjectStore
+
+SchemaMode: TypeAlias = Literal["merge"]
 
 _TXN_VERSIONS = 2**63  # the protocol has a `long`
 
@@ -51,6 +56,75 @@ class WriteRequest:
     on_staged: Callable[[Staged], Staged] | None = None
     on_written: Callable[[Sequence[WrittenFile]], None] | None = None
     watch: Watch = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Rows that are to go into a table, and what it is to be by then.
+
+    Attributes:
+        reader: The rows.
+        schema: The table's schema, with the columns that they bring.
+        grown: Whether they bring any.
+    """
+
+    reader: pa.RecordBatchReader
+    schema: pa.Schema
+    grown: bool
+
+
+def incoming(
+    data: Any,
+    snapshot: Snapshot,
+    env: Env,
+    *,
+    schema_mode: SchemaMode | None,
+    preserve_index: bool | None = None,
+    coerce_timestamps: bool = False,
+    inputs: Inputs | None = None,
+) -> Incoming:
+    """Open what a user gave for a table that is there.
+
+    Args:
+        data: See `data.input.source.open_source`.
+        snapshot: The table.
+        env: Ids, for columns of a mapped table.
+        schema_mode: `"merge"` to add the columns that the table lacks.
+        preserve_index: See `open_source`.
+        coerce_timestamps: See `open_source`.
+        inputs: See `open_source`.
+
+    Raises:
+        DataError: The data cannot be read.
+        SchemaMismatch, InvalidSchema, UnsupportedTableFeature: See `ops.evolve.merged`.
+    """
+    grown: pa.Schema | None = None
+
+    def wanted(given: pa.Schema) -> pa.Schema:
+        nonlocal grown
+        if schema_mode is not None:
+            grown = merged(snapshot, given, env.new_id)
+        return snapshot.schema if grown is None else grown
+
+    reader = open_source(
+        data,
+        schema=snapshot.schema if schema_mode is None else wanted,
+        preserve_index=preserve_index,
+        coerce_timestamps=coerce_timestamps,
+        inputs=inputs,
+    )
+    schema = wanted(reader.schema) if grown is None else grown
+    return Incoming(reader, schema, grown is not None)
+
+
+def checked_mode(schema_mode: Any) -> None:
+    """Refuse what is no way to treat a table's schema.
+
+    Raises:
+        DataError: It is not.
+    """
+    if schema_mode not in (None, "merge"):
+        raise DataError(f'schema_mode is "merge" or None, got {schema_mode!r}')
 
 
 def write_request(
@@ -142,6 +216,7 @@ def stage(
     request: WriteRequest,
     mapping: ColumnMapping = NO_MAPPING,
     configuration: Mapping[str, str] = MappingProxyType({}),
+    grown: bool = False,
 ) -> Staged:
     """Write `reader`'s rows as data files of a new commit. Nothing names them yet.
 
@@ -156,6 +231,7 @@ def stage(
         request: How to write them.
         mapping: What files and log call the table's columns.
         configuration: The table's properties.
+        grown: Whether `schema` has columns that the table lacks, to be added by the commit.
 
     Raises:
         DataError: The rows do not fit the schema.
@@ -187,7 +263,15 @@ def stage(
         uploaded.extend(files.written)
     if request.on_written is not None:
         request.on_written(files.written)
-    staged = Staged(commit_id, unix_ms, files.adds, files.rows, request.txn, request.user_info)
+    staged = Staged(
+        commit_id,
+        unix_ms,
+        files.adds,
+        files.rows,
+        request.txn,
+        request.user_info,
+        schema if grown else None,
+    )
     return staged if request.on_staged is None else request.on_staged(staged)
 
 

@@ -37,6 +37,7 @@ from atomic_manifest.first_write import already_exists, create, write_first
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.maintenance import upkeep
 from atomic_manifest.log.maintenance.cleanup import cleanup_metadata
+from atomic_manifest.log.metadata.evolution import of_rows
 from atomic_manifest.log.metadata.schema import canonical
 from atomic_manifest.log.state.history import Version, version_number
 from atomic_manifest.log.state.snapshot import begin, load
@@ -44,10 +45,16 @@ from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.create import TableSpec
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.staging import check_partitioning, partition_names, write_request
+from atomic_manifest.staging import (
+    SchemaMode,
+    check_partitioning,
+    checked_mode,
+    partition_names,
+    write_request,
+)
 from atomic_manifest.store import ObjectStore, open_store
 from atomic_manifest.transaction import Partitions, check_scope, deletable
-from atomic_manifest.writing import SchemaMode, Writing
+from atomic_manifest.writing import Writing
 
 Url: TypeAlias = str | PathLike[str]
 WriteMode: TypeAlias = Literal["append", "overwrite", "error"]
@@ -259,7 +266,8 @@ def append(
 
     Args:
         url: As for `Table.create`.
-        data: As for `Table.append`; its schema becomes the table's if the table is new.
+        data: As for `Table.append`; its schema becomes the table's if the table is new, without the
+            columns of which nothing tells the type, for all is null: they are missing, as null.
         partition_by: For a new table; an existing one must have the same, unless left empty.
         txn: As for `Table.append`.
         commit_info: As for `Table.append`.
@@ -321,7 +329,7 @@ def write(
         partition_by: As for `append`.
         where: To overwrite; see `Table.overwrite`.
         partitions: To overwrite; see `Table.overwrite`.
-        schema_mode: To append; see `Table.append`.
+        schema_mode: If the table is there; see `Table.append`.
         preserve_index: As for `Table.append`.
         storage_options: As for `Table.create`.
         filesystem: As for `Table.create`.
@@ -334,6 +342,7 @@ def write(
         DataError, CommitError: As for `Table.append`.
     """
     partition_by, where = partition_names(partition_by), bound(where)
+    checked_mode(schema_mode)
     request = write_request(data if where is None else None, **given)
     store = open_store(url, storage_options, filesystem=filesystem, env=env)
     table = _existing(store, env)
@@ -345,9 +354,10 @@ def write(
             coerce_timestamps=request.coerce_timestamps,
         )
         if where is not None:
-            schema = canonical(reader.schema)
+            schema = canonical(of_rows(reader.schema, partition_by))
             request = replace(request, check=requirement(deletable(where, schema), schema))
-        spec = TableSpec(reader.schema, partition_by, remembered(reader.schema))
+        columns = of_rows(reader.schema, partition_by)
+        spec = TableSpec(columns, partition_by, remembered(reader.schema))
         plan = _PLANS[mode] if partitions is None else replacing_partitions
         plan = plan if where is None else None
         return write_first(store, spec, reader, request, plan, env=env, budget=Budget())
@@ -360,7 +370,9 @@ def write(
     given["preserve_index"] = preserve_index
     if mode == "append":
         return table.append(data, schema_mode=schema_mode, **given)
-    return table.overwrite(data, where=where, partitions=partitions, **given)
+    return table.overwrite(
+        data, where=where, partitions=partitions, schema_mode=schema_mode, **given
+    )
 
 
 def _existing(store: ObjectStore, env: Env) -> Table | None:

@@ -24,7 +24,6 @@ from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.filter.binding import Binder
 from atomic_manifest.data.filter.filters import Filter, to_expression, to_predicate
 from atomic_manifest.data.input.once import Inputs
-from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.read.rows import requirement
 from atomic_manifest.data.read.stream import stream
 from atomic_manifest.data.write.options import WriteOptions
@@ -36,7 +35,14 @@ from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.change import Change
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.reading import columns_of
-from atomic_manifest.staging import WriteRequest, write_request
+from atomic_manifest.staging import (
+    Incoming,
+    SchemaMode,
+    WriteRequest,
+    checked_mode,
+    incoming,
+    write_request,
+)
 from atomic_manifest.workspace import Tallies, Workspace
 
 Partitions = Literal["dynamic"]
@@ -132,11 +138,11 @@ class Transaction:
         work = self._open()
         if isinstance(columns, Iterator):
             columns = list(self._inputs.elements(columns, columns))
-        names = columns_of(columns, work.snapshot.schema)
+        names = columns_of(columns, work.base.schema)
         chosen = self._bound(filter)
         if not isinstance(chosen, pc.Expression):
-            return work.read(to_predicate(chosen, work.snapshot.schema), names)
-        expression = to_expression(chosen, work.snapshot.schema)
+            return work.read(to_predicate(chosen, work.base.schema), names)
+        expression = to_expression(chosen, work.base.schema)
 
         def scan(snapshot: Snapshot) -> pa.Table:
             store = self._handle.store
@@ -151,6 +157,7 @@ class Transaction:
         options: WriteOptions | None = None,
         preserve_index: bool | None = None,
         coerce_timestamps: bool = False,
+        schema_mode: SchemaMode | None = None,
         callback: Any = None,
         progress: bool = False,
     ) -> None:
@@ -161,6 +168,7 @@ class Transaction:
             options: As for `Table.append`.
             preserve_index: As for `Table.append`.
             coerce_timestamps: As for `Table.append`.
+            schema_mode: As for `Table.append`; the transaction sees the columns from then on.
             callback: As for `Table.append`.
             progress: As for `Table.append`.
 
@@ -176,7 +184,10 @@ class Transaction:
             callback=callback,
             progress=progress,
         )
-        work.add(work.stage(self._reader(data, request, preserve_index=preserve_index), request))
+        rows = self._incoming(data, request, schema_mode, preserve_index=preserve_index)
+        staged = work.stage(rows, request)
+        work.grow(staged.schema)
+        work.add(staged)
         self._did("WRITE", {"mode": "Append"})
 
     def delete(
@@ -210,7 +221,7 @@ class Transaction:
         """Delete rows. Not for users."""
         check_given(where)
         work, where = self._open(), self._bound(where)
-        deleted = work.remove_where(deletable(where, work.snapshot.schema), request)
+        deleted = work.remove_where(deletable(where, work.base.schema), request)
         self._did("DELETE", {"predicate": json.dumps([_text(where)])})
         return deleted
 
@@ -223,6 +234,7 @@ class Transaction:
         options: WriteOptions | None = None,
         preserve_index: bool | None = None,
         coerce_timestamps: bool = False,
+        schema_mode: SchemaMode | None = None,
         callback: Any = None,
         progress: bool = False,
     ) -> None:
@@ -235,6 +247,7 @@ class Transaction:
             options: As for `Table.append`.
             preserve_index: As for `Table.append`.
             coerce_timestamps: As for `Table.append`.
+            schema_mode: As for `Table.append`; the transaction sees the columns from then on.
             callback: As for `Table.overwrite`.
             progress: As for `Table.append`.
 
@@ -244,9 +257,7 @@ class Transaction:
             TransactionEnded: The block has not begun, or has ended.
         """
         work, where = self._open(), self._bound(where)
-        schema = work.snapshot.schema
         check_scope(where, partitions, work.snapshot.partition_columns)
-        predicate = None if where is None else deletable(where, schema)
         request = write_request(
             data if where is None else None,
             options=options,
@@ -254,23 +265,26 @@ class Transaction:
             callback=callback,
             progress=progress,
         )
-        if predicate is not None:
-            request = replace(request, check=requirement(predicate, schema))
-        staged = work.stage(self._reader(data, request, preserve_index=preserve_index), request)
-        if predicate is not None:
+        rows = self._incoming(data, request, schema_mode, preserve_index=preserve_index)
+        if where is not None:
+            check = requirement(deletable(where, rows.schema), rows.schema)
+            staged = work.stage(rows, replace(request, check=check))
             self.replace_where(where, staged, request)
             return
+        staged = work.stage(rows, request)
         if partitions is not None:
             work.remove_partitions_of(staged)
         else:
             work.remove_all()
+        work.grow(staged.schema)
         work.add(staged)
         self._did("WRITE", {"mode": "Overwrite"})
 
     def replace_where(self, where: Filter, staged: Staged, request: WriteRequest) -> None:
         """Replace the rows that match by those of files staged before, which do. Not for users."""
         work = self._open()
-        work.remove_where(deletable(where, work.snapshot.schema), request)
+        work.grow(staged.schema)
+        work.remove_where(deletable(where, work.base.schema), request)
         work.add(staged)
         self._did("WRITE", {"mode": "Overwrite", "predicate": json.dumps([_text(where)])})
 
@@ -311,7 +325,7 @@ class Transaction:
     def _commit(self, work: Workspace) -> CommitResult | None:
         work.discard_dropped()
         done = recorded(work.snapshot, self._txn)
-        changed = bool(work.adds or work.removes or self._txn)
+        changed = bool(work.adds or work.removes or self._txn or work.schema is not None)
         if done is not None or not changed:
             work.discard()
             return done
@@ -322,9 +336,9 @@ class Transaction:
             rows=work.rows_added,
             txn=self._txn,
             user_info=self._info,
+            schema=work.schema,
         )
         with self._handle.discarding(work.uploaded):
-            work.settle()
             if isinstance(work.reads, ReadNothing) and not work.removes:
                 return self._handle.commit(Append(staged), work.snapshot, staged)
             result = self._handle.commit_pinned(
@@ -349,12 +363,20 @@ class Transaction:
         self._operations.append(operation)
         self._parameters = dict(parameters)
 
-    def _reader(
-        self, data: Any, request: WriteRequest, *, preserve_index: bool | None
-    ) -> pa.RecordBatchReader:
-        return open_source(
+    def _incoming(
+        self,
+        data: Any,
+        request: WriteRequest,
+        schema_mode: SchemaMode | None,
+        *,
+        preserve_index: bool | None,
+    ) -> Incoming:
+        checked_mode(schema_mode)
+        return incoming(
             data,
-            schema=self._open().snapshot.schema,
+            self._open().base,
+            self._handle.env,
+            schema_mode=schema_mode,
             preserve_index=preserve_index,
             coerce_timestamps=request.coerce_timestamps,
             inputs=self._inputs,

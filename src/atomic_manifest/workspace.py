@@ -6,51 +6,37 @@ depends on the table's rows says which in the read set, before it reads.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import TypeAlias
 
 import pyarrow as pa
 
-from atomic_manifest.commit.conflicts import both_remove
 from atomic_manifest.commit.intent import ReadSet
-from atomic_manifest.commit.messages import Conflicted
-from atomic_manifest.commit.result import version_or_raise
 from atomic_manifest.data.filter.filters import type_names
 from atomic_manifest.data.read.physical import physical_predicate
 from atomic_manifest.data.read.planning import pruner
 from atomic_manifest.data.read.rows import Tally, rows_except, rows_where, tally_where
-from atomic_manifest.errors import NotFound
 from atomic_manifest.handle import Handle
-from atomic_manifest.log.actions import Add, Remove
+from atomic_manifest.log.actions import Add, Metadata, Protocol, Remove
 from atomic_manifest.log.columns import keys
 from atomic_manifest.log.entry import Entry
-from atomic_manifest.log.folder.entries import read_entry
 from atomic_manifest.log.pruning.predicate import Everything, Predicate
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.change import rows_in, union
+from atomic_manifest.ops.evolve import schema_actions
 from atomic_manifest.ops.overwrite import partitions_of
 from atomic_manifest.ops.removal import check_may_remove, removes_of
 from atomic_manifest.ops.selection import Selection, records, select
 from atomic_manifest.ops.staged import Staged
-from atomic_manifest.staging import WriteRequest, stage
-from atomic_manifest.store.batch import batched
+from atomic_manifest.staging import Incoming, WriteRequest, stage
 
 Count: TypeAlias = Callable[[pa.Table], Tally]
 
 
 class Tallies:
-    """How many rows of each file match, of the files that were read for that: a file never changes.
-
-    Attributes:
-        refused: Whether an attempt at the same work was refused. Then others are at the same files, and
-            what may be done in vain is worth a look at the log before.
-    """
+    """How many rows of each file match, of the files that were read for that: a file never changes."""
 
     def __init__(self) -> None:
-        self.refused = False
         self._known: dict[tuple[Predicate, str], dict[str, tuple[int, int]]] = {}
 
     def of(self, snapshot: Snapshot, predicate: Predicate, files: pa.Table, count: Count) -> Tally:
@@ -87,6 +73,8 @@ class Workspace:
 
     Attributes:
         snapshot: What the changes are made to.
+        base: The same with the columns that were added.
+        schema: The table's schema, if columns were added to it.
         rows_added: Rows that were given, whatever became of them.
         rows_deleted: Rows that a predicate took out.
     """
@@ -99,19 +87,20 @@ class Workspace:
         unix_ms: int,
         tallies: Tallies,
     ) -> None:
-        self.snapshot = snapshot
+        self.snapshot = self.base = snapshot
+        self.schema: pa.Schema | None = None
         self.rows_added = 0
         self.rows_deleted = 0
         self._handle = handle
         self._commit_id = commit_id
         self._unix_ms = unix_ms
         self._tallies = tallies
-        self._batch = batched(handle.store)
         self._adds: dict[str, Add] = {}
         self._removes: dict[tuple[str, str | None], Remove] = {}  # by path and deletion vector
         self._uploaded: list[Add] = []
         self._read: list[Predicate] = []  # in the names of the log
         self._current: Snapshot | None = snapshot
+        self._grown = Entry(snapshot.version + 1)
 
     @property
     def adds(self) -> tuple[Add, ...]:
@@ -133,16 +122,16 @@ class Workspace:
         """The files uploaded here that are still there."""
         return tuple(self._uploaded)
 
-    @cached_property
+    @property
     def types(self) -> Mapping[str, str]:
         """Delta's names of types by dotted column, as the log names it."""
-        return type_names(self.snapshot.physical_schema)
+        return type_names(self.base.physical_schema)
 
     @property
     def current(self) -> Snapshot:
         """The snapshot with the changes made to it, at a version that is nobody's."""
         if self._current is None:
-            entry = Entry(self.snapshot.version + 1, adds=self.adds, removes=self.removes)
+            entry = replace(self._grown, adds=self.adds, removes=self.removes)
             self._current = self.snapshot.advance([entry])
         return self._current
 
@@ -162,20 +151,39 @@ class Workspace:
         self._read.append(Everything())
         return read(self.current)
 
-    def stage(self, reader: pa.RecordBatchReader, request: WriteRequest) -> Staged:
-        """Upload rows. They are not among the changes before `add`."""
+    def stage(self, rows: Incoming, request: WriteRequest) -> Staged:
+        """Upload rows. They are not among the changes before `grow` and `add`."""
         staged = stage(
-            self._batch.store,
+            self._handle.store,
             self._handle.env,
-            reader,
-            schema=self.snapshot.schema,
-            partition_by=self.snapshot.partition_columns,
+            rows.reader,
+            schema=rows.schema,
+            partition_by=self.base.partition_columns,
             request=request,
-            mapping=self.snapshot.column_mapping,
-            configuration=self.snapshot.configuration,
+            mapping=self.base.column_mapping,
+            configuration=self.base.configuration,
+            grown=rows.grown,
         )
         self._uploaded += staged.adds
         return staged
+
+    def grow(self, schema: pa.Schema | None) -> None:
+        """Add the columns that staged files bring; None if they bring none.
+
+        Raises:
+            SchemaMismatch: See `ops.evolve.schema_actions`.
+        """
+        actions = schema_actions(schema, self.snapshot)
+        if not actions:
+            return
+        self.schema = schema
+        self._grown = Entry(
+            self.snapshot.version + 1,
+            metadata=next(each for each in actions if isinstance(each, Metadata)),
+            protocol=next((each for each in actions if isinstance(each, Protocol)), None),
+        )
+        self.base = self.snapshot.advance([self._grown])
+        self._current = None
 
     def add(self, staged: Staged) -> None:
         """Add the rows of staged files."""
@@ -228,25 +236,13 @@ class Workspace:
         touched = chosen.partly.filter(
             pa.array([h and n > 0 for h, n in zip(hit, left, strict=True)], pa.bool_())
         )
-        removed = pa.concat_tables([chosen.whole, chosen.partly.filter(pa.array(hit, pa.bool_()))])
-        self._check_still_there({*removed["path"].to_pylist()})
         kept = self._rewrite(touched, predicate, request)
-        self._remove(removed)
+        self._remove(
+            pa.concat_tables([chosen.whole, chosen.partly.filter(pa.array(hit, pa.bool_()))])
+        )
         self._put(kept)
         self.rows_deleted += deleted
         return deleted
-
-    def settle(self) -> None:
-        """Make the uploaded files durable, before an entry names them.
-
-        Whoever is refused before has forced nothing to a disk.
-
-        Raises:
-            CommitConflict: Somebody has removed a file that is removed here; see `_check_still_there`.
-            StoreError: They cannot be made durable.
-        """
-        self._check_still_there({remove.path for remove in self.removes})
-        self._batch.settle()
 
     # --- files that nothing names ---
 
@@ -259,31 +255,14 @@ class Workspace:
         self._discard(self._uploaded)
 
     def _discard(self, adds: Sequence[Add]) -> None:
-        self._handle.discard(adds, self._batch.store)
+        self._handle.discard(adds)
         gone = {add.path for add in adds}
         self._uploaded = [add for add in self._uploaded if add.path not in gone]
 
     # --- parts ---
 
-    def _check_still_there(self, paths: AbstractSet[str]) -> None:
-        """After a refusal: refuse early, rather than to write what will be refused again.
-
-        Raises:
-            CommitConflict: Somebody has removed one of the files meanwhile.
-        """
-        if not self._tallies.refused:
-            return
-        version = self.snapshot.version + 1
-        with suppress(NotFound):
-            while True:
-                entry = read_entry(self._handle.store, version)
-                if gone := [remove.path for remove in entry.removes if remove.path in paths]:
-                    version_or_raise(Conflicted(version, both_remove(entry, gone)), self._commit_id)
-                version += 1
-
     def _physical(self, predicate: Predicate) -> Predicate:
-        snapshot = self.snapshot
-        return physical_predicate(predicate, snapshot.schema, snapshot.column_mapping)
+        return physical_predicate(predicate, self.base.schema, self.base.column_mapping)
 
     def _select(self, predicate: Predicate, physical: Predicate) -> Selection:
         """The files that a predicate concerns; others are not read of the log."""
@@ -301,7 +280,8 @@ class Workspace:
         if not files.num_rows:
             return ()
         rest = rows_except(self._handle.store, self.current, files, predicate)
-        return self.stage(rest, replace(request, check=None)).adds
+        rows = Incoming(rest, self.base.schema, grown=False)
+        return self.stage(rows, replace(request, check=None)).adds
 
     def _rows(self, files: pa.Table) -> int:
         """How many rows files hold; those without statistics are asked."""

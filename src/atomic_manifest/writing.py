@@ -1,26 +1,31 @@
 """What a handle does to its table: the writing half of `Table`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias, TypeVar
-
-import pyarrow as pa
+from typing import Any, TypeVar
 
 from atomic_manifest.commit.result import CommitResult
 from atomic_manifest.data.filter.filters import Filter
-from atomic_manifest.data.input.source import open_source
 from atomic_manifest.data.write.options import WriteOptions
-from atomic_manifest.errors import DataError
 from atomic_manifest.handle import nothing_to_commit
 from atomic_manifest.log.state.snapshot import Snapshot
-from atomic_manifest.ops.append import Append, with_new_columns
+from atomic_manifest.ops.append import Append
 from atomic_manifest.ops.overwrite import Overwrite, replacing_partitions
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.reading import Reading
 from atomic_manifest.rerun import RunResult, delete, overwrite_where, run
-from atomic_manifest.staging import WriteRequest, checked_info, checked_txn, stage, write_request
+from atomic_manifest.staging import (
+    Incoming,
+    SchemaMode,
+    WriteRequest,
+    checked_info,
+    checked_mode,
+    checked_txn,
+    incoming,
+    stage,
+    write_request,
+)
 from atomic_manifest.transaction import Partitions, Transaction, check_scope
 
-SchemaMode: TypeAlias = Literal["merge"]
 T = TypeVar("T")
 
 
@@ -61,7 +66,9 @@ class Writing(Reading):
                 unnamed index is only written if True.
             coerce_timestamps: Truncate timestamps finer than microseconds instead of refusing them.
             schema_mode: `"merge"` adds the columns that the table lacks, nested ones too, in the same
-                commit; older rows have null there. By default they are an error.
+                commit, and turns on the features that they need; older rows have null there. A column
+                that had no type (`void`) gets one. By default new columns are an error, save those of
+                which nothing tells the type, for all is null: they are left out.
             callback: Told how far the upload is, as those of fsspec: rows by `set_size` (if the input
                 tells) and `relative_update`, bytes by the child that `branched` gives. It may raise to
                 stop the write; once the commit begins it is not called any more.
@@ -70,7 +77,7 @@ class Writing(Reading):
         Raises:
             SchemaMismatch, NullsInColumn, DataError: The data does not fit.
             TransactionOutOfOrder: The table records a later version of the application.
-            UnsupportedTableFeature: A new column needs a feature that the table has not turned on.
+            UnsupportedTableFeature: A new column needs a feature that is not written here.
             CommitConflict: The table's schema or rules were changed meanwhile.
             CommitContended: Too many lost races; not in the log.
             CommitOutcomeUnknown: The store did not answer; `resolve` tells later.
@@ -84,25 +91,15 @@ class Writing(Reading):
             callback=callback,
             progress=progress,
         )
-        if schema_mode not in (None, "merge"):
-            raise DataError(f'schema_mode is "merge" or None, got {schema_mode!r}')
+        checked_mode(schema_mode)
         snapshot = self._handle.writable()
         if (done := self._handle.recorded(txn)) is not None:
             return done
-        schema = None
-        if schema_mode == "merge":
-            data = open_source(
-                data,
-                schema=lambda first: with_new_columns(snapshot, first) or snapshot.schema,
-                preserve_index=preserve_index,
-                coerce_timestamps=coerce_timestamps,
-            )
-            schema = with_new_columns(snapshot, data.schema)
-        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
-        staged = self._stage(reader, request, snapshot, schema=schema)
-        if not staged.adds and txn is None and schema is None:
+        rows = self._incoming(data, request, snapshot, schema_mode, preserve_index=preserve_index)
+        staged = self._stage(rows, request, snapshot)
+        if not staged.adds and txn is None and staged.schema is None:
             return nothing_to_commit(snapshot)
-        return self._handle.commit(Append(staged, schema), snapshot, staged)
+        return self._handle.commit(Append(staged), snapshot, staged)
 
     def overwrite(
         self,
@@ -115,6 +112,7 @@ class Writing(Reading):
         options: WriteOptions | None = None,
         preserve_index: bool | None = None,
         coerce_timestamps: bool = False,
+        schema_mode: SchemaMode | None = None,
         callback: Any = None,
         progress: bool = False,
     ) -> CommitResult:
@@ -134,6 +132,7 @@ class Writing(Reading):
             options: As for `append`.
             preserve_index: As for `append`.
             coerce_timestamps: As for `append`.
+            schema_mode: As for `append`; rows that stay have null in the columns that are added.
             callback: As for `append`; with `where`, of rows that are written again too.
             progress: As for `append`.
 
@@ -153,15 +152,17 @@ class Writing(Reading):
             callback=callback,
             progress=progress,
         )
+        checked_mode(schema_mode)
         snapshot = self._handle.writable()
         check_scope(where, partitions, snapshot.partition_columns)
         if (done := self._handle.recorded(txn)) is not None:
             return done
-        reader = self._reader(data, request, snapshot, preserve_index=preserve_index)
+        rows = self._incoming(data, request, snapshot, schema_mode, preserve_index=preserve_index)
         if where is not None:
-            return overwrite_where(self._handle, reader, where, request)
-        staged = self._stage(reader, request, snapshot)
-        if partitions is not None and not staged.adds and txn is None:
+            return overwrite_where(self._handle, rows, where, request)
+        staged = self._stage(rows, request, snapshot)
+        nothing = not staged.adds and txn is None and staged.schema is None
+        if partitions is not None and nothing:
             return nothing_to_commit(snapshot)
         plan = Overwrite(staged) if partitions is None else replacing_partitions(staged)
         return self._handle.commit(plan, snapshot, staged)
@@ -277,31 +278,33 @@ class Writing(Reading):
             commit_info=checked_info(commit_info),
         )
 
-    def _reader(
-        self, data: Any, request: WriteRequest, snapshot: Snapshot, *, preserve_index: bool | None
-    ) -> pa.RecordBatchReader:
-        return open_source(
+    def _incoming(
+        self,
+        data: Any,
+        request: WriteRequest,
+        snapshot: Snapshot,
+        schema_mode: SchemaMode | None,
+        *,
+        preserve_index: bool | None,
+    ) -> Incoming:
+        return incoming(
             data,
-            schema=snapshot.schema,
+            snapshot,
+            self._handle.env,
+            schema_mode=schema_mode,
             preserve_index=preserve_index,
             coerce_timestamps=request.coerce_timestamps,
         )
 
-    def _stage(
-        self,
-        reader: pa.RecordBatchReader,
-        request: WriteRequest,
-        snapshot: Snapshot,
-        *,
-        schema: pa.Schema | None = None,
-    ) -> Staged:
+    def _stage(self, rows: Incoming, request: WriteRequest, snapshot: Snapshot) -> Staged:
         return stage(
             self._handle.store,
             self._handle.env,
-            reader,
-            schema=snapshot.schema if schema is None else schema,
+            rows.reader,
+            schema=rows.schema,
             partition_by=snapshot.partition_columns,
             request=request,
             mapping=snapshot.column_mapping,
             configuration=snapshot.configuration,
+            grown=rows.grown,
         )

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import atomic_manifest as am
-from atomic_manifest.errors import CommitConflict, CorruptLog, UnsupportedTableFeature
+from atomic_manifest.errors import CommitConflict, CorruptLog
 from tests.conformance.conftest import HandMade, column, inline
 from tests.interop.conftest import read_duckdb, sorted_rows
 
@@ -284,10 +284,84 @@ def test_a_checkpoint_keeps_physical_names(table, made):
     assert by_id(made.open().to_arrow()) == ROWS + NEW
 
 
-def test_adding_columns_to_a_mapped_table_is_refused(table):
-    data = new_rows(table).append_column("extra", pa.array([1, 2, 3]))
-    with pytest.raises(UnsupportedTableFeature, match="columnMapping"):
-        table.append(data, schema_mode="merge")
+BRINGING = pa.Table.from_pylist(
+    [row | {"extra": {"n": row["id"], "l": [{"m": "x"}]}} for row in NEW],
+    schema=pa.schema(
+        [
+            ("id", pa.int64()),
+            ("day", pa.date32()),
+            (
+                "extra",
+                pa.struct([("n", pa.int64()), ("l", pa.list_(pa.struct([("m", pa.string())])))]),
+            ),
+        ]
+    ),
+)
+
+
+def mapped_fields(node):
+    """Every field of schema JSON with a name, at any depth."""
+    if isinstance(node, dict):
+        if "name" in node:
+            yield node
+        for value in node.values():
+            yield from mapped_fields(value)
+    if isinstance(node, list):
+        for value in node:
+            yield from mapped_fields(value)
+
+
+@pytest.mark.parametrize("write", ["append", "overwrite", "transaction"])
+def test_columns_added_to_a_mapped_table_get_names_and_ids_of_their_own(table, made, write):
+    before = actions_of_version(made, 0, "metaData")["schemaString"]
+    if write == "append":
+        table.append(BRINGING, schema_mode="merge")
+    elif write == "overwrite":
+        table.overwrite(BRINGING, schema_mode="merge")
+    else:
+        with table.transaction() as tx:
+            tx.append(BRINGING, schema_mode="merge")
+            assert tx.read(["extra"], filter="id = 100")["extra"].to_pylist()[0]["n"] == 100
+    (metadata,) = actions(made, "metaData")
+    fields = list(mapped_fields(json.loads(metadata["schemaString"])))
+    old = [each["name"] for each in mapped_fields(json.loads(before))]
+    ids = [each["metadata"]["delta.columnMapping.id"] for each in fields]
+    assert len({*ids}) == len(ids)
+    added = fields[-4:]
+    assert [each["name"] for each in added] == ["extra", "n", "l", "m"]
+    assert len(fields) == len(old) + len(added)
+    for each in added:
+        assert each["metadata"]["delta.columnMapping.id"] > 12
+        assert each["metadata"]["delta.columnMapping.physicalName"].startswith("col-")
+    assert metadata["configuration"]["delta.columnMapping.maxColumnId"] == str(max(ids))
+    read = made.open().to_arrow(["id", "extra"], filter="id >= 100").sort_by("id")
+    assert read["extra"].to_pylist() == BRINGING.sort_by("id")["extra"].to_pylist()
+    columns = ["id", "extra"]
+    if metadata["configuration"]["delta.columnMapping.mode"] == "id":
+        return  # DuckDB takes columns of files by physical name, which the older ones do not have
+    duck = read_duckdb(str(made.root)).select(columns).sort_by("id")
+    assert duck.to_pylist() == made.open().to_arrow(columns).sort_by("id").to_pylist()
+
+
+def actions_of_version(made, version, kind):
+    text = (made.root / "_delta_log" / f"{version:020}.json").read_text()
+    return next(line[kind] for line in map(json.loads, text.splitlines()) if kind in line)
+
+
+def test_of_two_merges_of_a_mapped_table_the_later_one_is_refused_without_a_file(table, made):
+    other = made.open()
+    table.append(BRINGING, schema_mode="merge")
+    files = len([*made.root.rglob("*.parquet")])
+    names = ["id", "day", "another"]
+    with pytest.raises(CommitConflict):
+        other.append(BRINGING.rename_columns(names), schema_mode="merge")
+    assert len([*made.root.rglob("*.parquet")]) == files
+    other.append(BRINGING.rename_columns(names), schema_mode="merge")
+    ids = [
+        each["metadata"]["delta.columnMapping.id"]
+        for each in mapped_fields(json.loads(actions(made, "metaData")[0]["schemaString"]))
+    ]
+    assert len({*ids}) == len(ids)
 
 
 # --- what it is not ------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ def test_the_signature_is_pyarrow_s_own_and_more():
         assert mine[name].default == parameter.default, name
         assert mine[name].kind == parameter.kind, name
     assert set(mine) - set(inspect.signature(ds.write_dataset).parameters) == {
+        "schema_mode",
         "storage_options",
         "callback",
         "progress",

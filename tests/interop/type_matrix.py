@@ -53,8 +53,11 @@ def type_name(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def outcome(given: pa.Array, read: pa.ChunkedArray, times: int = 1) -> str:
+def outcome(given: pa.Array, table: pa.Table, times: int = 1) -> str:
     """The cell of values that came back, each as often as it was written."""
+    if _X not in table.column_names:
+        return "left out" if given.null_count == len(given) else f"{CHANGED}: missing"
+    read = table[_X]
     if facts(read) != [fact for fact in facts(given) for _ in range(times)]:
         return f"{CHANGED}: {read.to_pylist()!r:.80}"
     same = type_name(read.type) == type_name(given.type)
@@ -90,7 +93,7 @@ def _appended(write: Callable[[], object], given: pa.Array, url: str) -> list[st
         table = am.Table.open(url)
         assert table.version == number
         read = table.to_arrow().sort_by(_ROW)
-        cells.append(outcome(given, read[_X], number + 1))
+        cells.append(outcome(given, read, number + 1))
     return cells
 
 
@@ -101,7 +104,7 @@ def _partitioned(array: pa.Array) -> str:
     except DataError as error:
         return _refused(error)
     assert table.version == 0
-    return outcome(array, am.Table.open(url).to_arrow().sort_by(_ROW)[_X])
+    return outcome(array, am.Table.open(url).to_arrow().sort_by(_ROW))
 
 
 def _read_by(engine: Callable[[str], pa.Table], array: pa.Array, path: str) -> str:
@@ -109,7 +112,7 @@ def _read_by(engine: Callable[[str], pa.Table], array: pa.Array, path: str) -> s
         read = engine(path)
     except Exception as error:
         return _refused(error)
-    return outcome(array, read.sort_by(_ROW)[_X])
+    return outcome(array, read.sort_by(_ROW))
 
 
 def arrow_row(name: str, folder: Path) -> list[str]:
@@ -189,7 +192,8 @@ def pandas_row(name: str) -> list[str]:
     frame, url = series.rename(_X).to_frame().assign(row=range(len(series))), _new_url()
     given = pa.nulls(len(series)) if expected is None else expected
     cells = _appended(lambda: am.append(url, frame), given, url)
-    read = None if cells[0].startswith("refused") else am.Table.open(url).schema.field(_X).type
+    schema = None if cells[0].startswith("refused") else am.Table.open(url).schema
+    read = schema.field(_X).type if schema is not None and _X in schema.names else None
     return [cell if cell != "same" else f"as `{type_name(read)}`" for cell in cells]
 
 

@@ -3,9 +3,11 @@
 import errno
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -407,3 +409,58 @@ def test_a_new_folder_whose_name_is_not_durable_is_not_left_for_others(
     with pytest.raises(errors.StoreError):
         driver.put("folder/k", b"x")
     assert not (tmp_path / "folder").exists()
+
+
+def _fifo(place):
+    os.mkfifo(place)
+
+
+def _socket(place):
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(place.parent)  # the system takes short names only
+        try:
+            server.bind(place.name)
+        finally:
+            os.chdir(here)
+
+
+NO_OBJECTS = {
+    "a pipe": _fifo,
+    "a socket": _socket,
+    "a device": lambda place: place.symlink_to("/dev/zero"),
+    "a link to a pipe": lambda place: (
+        _fifo(place.with_name(".pipe")),
+        place.symlink_to(".pipe"),
+    ),
+    "a dangling link": lambda place: place.symlink_to("nowhere"),
+    "a link to itself": lambda place: place.symlink_to(place.name),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes pipes and links")
+@pytest.mark.parametrize("kind", NO_OBJECTS)
+def test_what_is_no_regular_file_is_no_object_and_is_not_waited_for(driver, tmp_path, kind):
+    NO_OBJECTS[kind](tmp_path / "k")
+    for read in (driver.get, driver.head, lambda path: driver.copy(path, "other")):
+        with pytest.raises(errors.NotFound, match="k "):
+            read("k")
+    assert [meta.path for meta in driver.list()] == []
+    assert driver.put("k", b"x", when=IfMatch.ANY) == Refused()
+    assert driver.delete("k") == Deleted()
+    with pytest.raises(errors.StoreError, match="k is not a regular file, nor a link to one"):
+        driver.put("k", b"x", when=IfAbsent())
+    assert os.path.lexists(tmp_path / "k")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_links_to_files_and_folders_are_followed_and_circles_of_them_are_not(driver, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"x")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "link").symlink_to("a/file")
+    for number in range(3):
+        (tmp_path / "a" / f"up{number}").symlink_to("..")
+        (tmp_path / "a" / f"here{number}").symlink_to(".")
+    assert [meta.path for meta in driver.list()] == ["a/file", "b/file", "link"]
+    assert driver.get("b/file").data == driver.get("link").data == b"x"

@@ -59,6 +59,17 @@ def in_a_stream(url: str, frame: pd.DataFrame) -> None:
     am.append(url, (part for part in [frame.iloc[:0], frame]))
 
 
+@pytest.mark.parametrize("dtype", [object, "float64", "int64", "str"])
+def test_a_day_without_rows_is_taken(dtype: Any) -> None:
+    url = new_url()
+    am.append(url, FIRST)
+    empty = pd.DataFrame({name: pd.Series([], dtype=dtype) for name in FIRST})
+    appended(url, empty)
+    in_transaction(url, empty)
+    in_a_stream(url, empty)
+    assert am.read_table(url).num_rows == 2
+
+
 WRITES = [appended, overwritten, in_transaction, as_dataset, by_accessor, in_a_stream]
 
 

@@ -32,6 +32,7 @@ from atomic_manifest.log.pruning.predicate import (
     Predicate,
 )
 from atomic_manifest.log.state.snapshot import Snapshot
+from atomic_manifest.ops.evolve import schema_actions
 from atomic_manifest.ops.staged import Staged
 
 
@@ -68,7 +69,12 @@ class Change:
         return Intent(
             commit_id=self.staged.commit_id,
             base_version=snapshot.version,
-            actions=(*self.staged.txn_actions, *self.removes, *self.staged.adds),
+            actions=(
+                *self.staged.txn_actions,
+                *schema_actions(self.staged.schema, snapshot),
+                *self.removes,
+                *self.staged.adds,
+            ),
             operation=self.operation,
             parameters=self.parameters,
             reads=self.reads,

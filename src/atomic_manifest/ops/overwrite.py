@@ -22,6 +22,7 @@ from atomic_manifest.commit.intent import (
 from atomic_manifest.commit.plan import SCHEMA_KINDS, isolation_of, same_layout
 from atomic_manifest.log.actions import Add, Remove
 from atomic_manifest.log.state.snapshot import Snapshot
+from atomic_manifest.ops.evolve import schema_actions
 from atomic_manifest.ops.removal import check_may_remove, have_one_text, removes_of
 from atomic_manifest.ops.staged import Staged
 
@@ -69,7 +70,12 @@ class Overwrite:
         return Intent(
             commit_id=self.staged.commit_id,
             base_version=snapshot.version,
-            actions=(*self.staged.txn_actions, *removes, *self.staged.adds),
+            actions=(
+                *self.staged.txn_actions,
+                *schema_actions(self.staged.schema, snapshot),
+                *removes,
+                *self.staged.adds,
+            ),
             operation="WRITE",
             parameters={
                 "mode": "Overwrite",

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from atomic_manifest.log.actions import Action, Add, Txn
 
 
@@ -18,6 +20,7 @@ class Staged:
         rows: Rows in them.
         txn: (application id, version) for idempotent writes.
         user_info: The user's own `commitInfo` fields.
+        schema: What the files were written with, if columns that the table lacks are to be added to it.
     """
 
     commit_id: str
@@ -26,6 +29,7 @@ class Staged:
     rows: int = 0
     txn: tuple[str, int] | None = None
     user_info: Mapping[str, Any] = field(default_factory=dict)
+    schema: pa.Schema | None = None
 
     @property
     def txn_actions(self) -> tuple[Action, ...]:

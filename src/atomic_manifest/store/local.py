@@ -45,7 +45,7 @@ from atomic_manifest.store.driver import (
     check_path,
 )
 from atomic_manifest.store.keys import check_range, check_start, folder
-from atomic_manifest.store.local_files import OWN_NAMES, make_folder, temporary_name
+from atomic_manifest.store.local_files import OWN_NAMES, hold, make_folder, temporary_name
 from atomic_manifest.store.local_names import give_name, remove_name
 from atomic_manifest.store.local_status import (
     etag_of,
@@ -92,12 +92,7 @@ class LocalDriver:
         return f"LocalDriver({str(self._root)!r})"
 
     def deferring(self) -> tuple[Self, Callable[[], None]]:
-        """See `store.batch`. Conditional writes are forced to disk at once even so.
-
-        Within a batch there is nothing to settle: whoever began it does.
-        """
-        if isinstance(self._syncs, Together):
-            return self, lambda: None
+        """See `store.batch`. Conditional writes are forced to disk at once even so."""
         deferred, syncs = copy(self), Together(self._root)
         deferred._syncs = syncs  # noqa: SLF001 - it is another of this class
 
@@ -181,6 +176,7 @@ class LocalDriver:
         file = self._file(path)
         with reported(path, writing=True):
             temporary, new = self._temporary(file)
+        hold(new.fileno())
         return LocalUpload(self._env, path, file, temporary, new, when, self._syncs)
 
     def copy(
@@ -227,6 +223,12 @@ class LocalDriver:
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
         """See `Driver.list`. One folder is read at a time; links are followed."""
         return _walk(self._root, folder(prefix), start_after or "")
+
+    def remove_leftovers(self, first: str) -> int:
+        """See `store.leftovers`."""
+        from atomic_manifest.store import local_leftovers  # noqa: PLC0415 - rare
+
+        return local_leftovers.remove_leftovers(self._root, first, self._env)
 
     def _file(self, path: str) -> Path:
         check_path(path)

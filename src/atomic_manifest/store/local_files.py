@@ -62,6 +62,15 @@ if sys.platform == "win32":
         finally:
             close_read(handle)
 
+    def hold(handle: int) -> None:
+        """Show that a file is in use: an open one cannot be removed here."""
+        del handle
+
+    def is_held(place: str) -> bool:
+        """Whether a file is in use: removing it will tell."""
+        del place
+        return False
+
     def _lock_byte(handle: int) -> None:
         while True:
             try:
@@ -82,3 +91,19 @@ else:
             yield
         finally:
             close_read(handle)  # which drops the lock
+
+    def hold(handle: int) -> None:
+        """Show that a file is in use, as long as it is open; as far as the file system can."""
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def is_held(place: str) -> bool:
+        """Whether somebody shows that a file is in use."""
+        handle = os.open(place, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            close_read(handle)
+        return False

@@ -12,6 +12,7 @@ from atomic_manifest.log.metadata.features import (
     check_writable,
     is_append_only,
     required_protocol,
+    upgraded,
 )
 from atomic_manifest.log.metadata.schema import to_arrow, to_delta
 
@@ -237,3 +238,70 @@ def test_the_docs_tell_of_every_feature_that_is_known_here():
     known = features._READ | features._WRITTEN | set(features._FLAGS.values())
     known |= set(features._PREFIXES.values()) | set(features._COLUMN_KEYS.values())
     assert [name for name in sorted(known) if f"`{name}`" not in text] == []
+
+
+NAIVE = pa.schema([("at", pa.list_(pa.timestamp("us")))])
+
+
+@pytest.mark.parametrize(
+    ("versions", "readers", "writers", "expected_readers", "expected_writers"),
+    [
+        ((1, 1), None, None, (), ()),
+        ((1, 2), None, None, (), ("appendOnly", "invariants")),
+        ((1, 3), None, None, (), ("appendOnly", "invariants", "checkConstraints")),
+        (
+            (1, 4),
+            None,
+            None,
+            (),
+            ("appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns"),
+        ),
+        (
+            (2, 5),
+            None,
+            None,
+            ("columnMapping",),
+            (
+                "appendOnly",
+                "invariants",
+                "checkConstraints",
+                "changeDataFeed",
+                "generatedColumns",
+                "columnMapping",
+            ),
+        ),
+        (
+            (1, 6),
+            None,
+            None,
+            (),
+            (
+                "appendOnly",
+                "invariants",
+                "checkConstraints",
+                "changeDataFeed",
+                "generatedColumns",
+                "identityColumns",
+            ),
+        ),
+        ((1, 7), None, ("appendOnly",), (), ("appendOnly",)),
+        ((2, 7), None, ("columnMapping",), ("columnMapping",), ("columnMapping",)),
+        (
+            (3, 7),
+            ("deletionVectors",),
+            ("deletionVectors", "appendOnly"),
+            ("deletionVectors",),
+            ("deletionVectors", "appendOnly"),
+        ),
+    ],
+)
+def test_versions_that_imply_features_become_lists_that_say_the_same_and_more(
+    versions, readers, writers, expected_readers, expected_writers
+):
+    protocol = _protocol(*versions, readers, writers)
+    found = upgraded(protocol, NAIVE)
+    assert (found.min_reader_version, found.min_writer_version) == (3, 7)
+    assert found.reader_features == (*expected_readers, "timestampNtz")
+    assert found.writer_features == (*expected_writers, "timestampNtz")
+    assert upgraded(found, NAIVE) is found
+    assert upgraded(protocol, pa.schema([("a", pa.int64())])) is protocol

@@ -24,6 +24,7 @@ from atomic_manifest.data.input.convert import (
 )
 from atomic_manifest.data.input.pieces import pieces
 from atomic_manifest.errors import DataError, NullsInColumn, SchemaMismatch
+from atomic_manifest.log.metadata.evolution import is_void
 
 _Problems: TypeAlias = list[tuple[str, tuple[str, ...]]]
 
@@ -124,9 +125,12 @@ class BatchConverter:
 def _compile(
     source: pa.Schema, target: pa.Schema, *, coerce_timestamps: bool
 ) -> list[tuple[pa.Field, int | None, Convert]]:
+    known = {field.name for field in target}
+    # What has neither a type nor a value is as good as missing.
+    names = [each.name for each in source if each.name in known or not is_void(each.type)]
     given = {name: index for index, name in enumerate(source.names)}
     steps: list[tuple[pa.Field, int | None, Convert]] = []
-    problem = check_names(source.names, list(target), "")
+    problem = check_names(names, list(target), "")
     problems = [problem] if problem else []
     for field in target:
         index = given.get(field.name)

@@ -25,6 +25,7 @@ from atomic_manifest.data.input.casting import is_list, may_fit
 from atomic_manifest.data.input.numbers import is_number, number_cast
 from atomic_manifest.data.input.structs import nulls_of, pairs_of, struct_of
 from atomic_manifest.errors import DataError, InvalidSchema, NullsInColumn, SchemaMismatch
+from atomic_manifest.log.metadata.evolution import is_void
 from atomic_manifest.log.metadata.schema import canonical, meaning
 
 Convert: TypeAlias = Callable[[pa.Array], pa.Array]
@@ -152,7 +153,9 @@ def check_names(
     wanted, counts = {field.name for field in fields}, Counter(given)
     problems = {
         "more than once": [name for name, count in counts.items() if count > 1],
-        "not in the table": [name for name in counts if name not in wanted],
+        "not in the table, to which schema_mode='merge' would add them": [
+            name for name in counts if name not in wanted
+        ],
         "missing and non-null": [
             field.name for field in fields if not field.nullable and field.name not in counts
         ],
@@ -257,8 +260,9 @@ def _timestamp(
 
 def _struct(compile_: _Compile, source: pa.StructType, target: pa.StructType, path: str) -> Convert:
     fields = [target.field(index) for index in range(target.num_fields)]
-    names = [source.field(index).name for index in range(source.num_fields)]
-    given = {name: index for index, name in enumerate(names)}
+    given = {source.field(index).name: index for index in range(source.num_fields)}
+    known = {field.name for field in fields}
+    names = [each.name for each in source if each.name in known or not is_void(each.type)]
     if problem := check_names(names, fields, f"{path}."):
         raise SchemaMismatch(problem[0], columns=problem[1])
     steps = [

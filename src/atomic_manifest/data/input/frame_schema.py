@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from atomic_manifest.errors import AtomicManifestError
+from atomic_manifest.log.metadata.evolution import of_rows
 from atomic_manifest.log.metadata.schema import canonical
 
 PROPERTY = "atomicManifest.arrowSchema"
@@ -67,7 +68,10 @@ def as_remembered(table: pa.Table, configuration: Mapping[str, str]) -> pa.Table
     fitting = []
     for field in schema:
         at = table.schema.get_field_index(field.name)
-        if at < 0 or table.schema.field(at).type != canonical(pa.schema([field])).field(0).type:
+        if (
+            at < 0
+            or table.schema.field(at).type != canonical(of_rows(pa.schema([field]))).field(0).type
+        ):
             continue
         column = _cast(table.column(at), field.type)
         if column is not None:
@@ -221,7 +225,7 @@ def _known(configuration: Mapping[str, str]) -> pa.Schema:
     try:
         message = base64.b64decode(configuration.get(PROPERTY, ""), validate=True)
         schema = pa.ipc.read_schema(pa.py_buffer(message)) if message else pa.schema([])
-        canonical(schema)
+        canonical(of_rows(schema))
     except (ValueError, pa.ArrowException, AtomicManifestError):
         return pa.schema([])
     return schema

@@ -12,9 +12,11 @@ object that is replaced while it is read, or shorter than it should be, raises `
 """
 
 import atexit
+import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from stat import S_ISREG
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -47,6 +49,24 @@ def to_filesystem(store: ObjectStore, *, sizes: Mapping[str, int] | None = None)
         local, root = fs.FileSystem.from_uri(store.url)
         return fs.SubTreeFileSystem(root, local)
     return fs.PyFileSystem(StoreHandler(store, sizes or {}))
+
+
+def check_files(store: ObjectStore, paths: Iterable[str]) -> None:
+    """Check that files on local disks are there, and are files: Arrow would wait for a pipe for ever.
+
+    Raises:
+        NotFound: One is not.
+    """
+    if not isinstance(store.driver, LocalDriver):
+        return
+    root = fs.FileSystem.from_uri(store.url)[1]
+    for path in paths:
+        try:
+            sound = S_ISREG(os.stat(f"{root}/{path}").st_mode)  # noqa: PTH116 - for many files
+        except OSError:
+            sound = False
+        if not sound:
+            store.head(path)
 
 
 class StoreFile(RangedFile):

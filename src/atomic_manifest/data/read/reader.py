@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 from atomic_manifest.data.filter.filters import Filter, outdoes_bounds, to_expression
 from atomic_manifest.data.read.checked_dataset import CheckedDataset
 from atomic_manifest.data.read.files import DataFile, FileReader
-from atomic_manifest.data.read.filesystem import to_filesystem
+from atomic_manifest.data.read.filesystem import check_files, to_filesystem
 from atomic_manifest.data.read.guarantees import (
     MOST,
     TRUE,
@@ -105,6 +105,7 @@ def parts_of(
             fragments.append(fragment)
         else:
             special.append(file)
+    check_files(store, [*files_of, *(file.path for file in special)])
     return Parts(
         schema,
         ds.FileSystemDataset(fragments, schema, parquet, filesystem),

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from atomic_manifest.errors import AtomicManifestError
+from atomic_manifest.log.entry import LOG_FOLDER
 from atomic_manifest.log.folder.compaction import compact_log
 from atomic_manifest.log.head import Head
 from atomic_manifest.log.maintenance.checkpoint_writer import write_checkpoint
@@ -14,6 +15,7 @@ from atomic_manifest.log.maintenance.cleanup import cleanup_metadata
 from atomic_manifest.log.metadata.retention import unreadable
 from atomic_manifest.log.state.checksum import encode_checksum, write_checksum
 from atomic_manifest.log.state.snapshot import Snapshot, in_commit_timestamps
+from atomic_manifest.store.leftovers import remove_leftovers
 from atomic_manifest.store.object_store import ObjectStore
 
 _log = logging.getLogger("atomic_manifest")
@@ -55,6 +57,7 @@ def maintain(store: ObjectStore, snapshot: Snapshot) -> None:
             what = "checkpoint"
             checkpoint(store, snapshot)
             what = "clean-up"
+            remove_leftovers(store, LOG_FOLDER)
             if snapshot.configuration.get(_CLEANUP, "true").lower() == "true":
                 cleanup_metadata(store, snapshot)
         elif _compaction_due(snapshot):

@@ -9,7 +9,9 @@ or id that its mode needs.
 """
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -18,7 +20,7 @@ from pyarrow import types
 from atomic_manifest.errors import CorruptLog
 from atomic_manifest.log.actions import Metadata, Protocol
 from atomic_manifest.log.entry import LOG_FOLDER
-from atomic_manifest.log.metadata.schema import TYPE_CHANGES, is_variant
+from atomic_manifest.log.metadata.schema import TYPE_CHANGES, is_variant, walk
 
 Mode: TypeAlias = Literal["none", "name", "id"]
 
@@ -29,6 +31,7 @@ _FEATURE = "columnMapping"
 _PROPERTY = "delta.columnMapping.mode"
 _NAME = b"delta.columnMapping.physicalName"
 _ID = b"delta.columnMapping.id"
+_GREATEST = "delta.columnMapping.maxColumnId"
 _READER_WITH_MAPPING = 2
 _READER_WITH_FEATURES = 3
 
@@ -98,6 +101,68 @@ class ColumnMapping:
                 key.with_type(self._type(key.type)), item.with_type(self._type(item.type))
             )
         return type_
+
+
+def named(
+    schema: pa.Schema, configuration: Mapping[str, str], new_name: Callable[[], str]
+) -> pa.Schema:
+    """The schema of a mapped table with a name and an id for each field that lacks them.
+
+    Args:
+        schema: In names of columns; fields that are there have their metadata.
+        configuration: The table's, which tells the greatest id there ever was.
+        new_name: Gives names that nobody has.
+    """
+    counter = count(max(greatest_id(schema), _known_id(configuration)) + 1)
+    return pa.schema(_named(schema, counter, new_name), metadata=schema.metadata)
+
+
+def greatest_id(schema: pa.Schema) -> int:
+    """The greatest id of a mapped table's fields; 0 if they have none."""
+    metadata = (field.metadata or {} for _, field in walk(schema))
+    return max((int(each[_ID]) for each in metadata if _ID in each), default=0)
+
+
+def with_greatest_id(configuration: Mapping[str, str], schema: pa.Schema) -> dict[str, str]:
+    """The properties of a mapped table that has columns of these ids."""
+    greatest = max(greatest_id(schema), _known_id(configuration))
+    return {**configuration, _GREATEST: str(greatest)}
+
+
+def _known_id(configuration: Mapping[str, str]) -> int:
+    text = configuration.get(_GREATEST, "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def _named(
+    fields: Iterable[pa.Field], counter: Iterator[int], new_name: Callable[[], str]
+) -> list[pa.Field]:
+    found = []
+    for field in fields:
+        facts = dict(field.metadata or {})
+        if _ID not in facts:
+            facts[_ID] = str(next(counter)).encode()
+            facts[_NAME] = json.dumps(new_name()).encode()
+        kind = _named_type(field.type, counter, new_name)
+        found.append(field.with_type(kind).with_metadata(facts))
+    return found
+
+
+def _named_type(
+    kind: pa.DataType, counter: Iterator[int], new_name: Callable[[], str]
+) -> pa.DataType:
+    if types.is_struct(kind) and not is_variant(kind):
+        return pa.struct(_named(kind, counter, new_name))
+    if types.is_list(kind):
+        element = kind.value_field
+        return pa.list_(element.with_type(_named_type(element.type, counter, new_name)))
+    if types.is_map(kind):
+        key, item = (
+            each.with_type(_named_type(each.type, counter, new_name))
+            for each in (kind.key_field, kind.item_field)
+        )
+        return pa.map_(key, item)
+    return kind
 
 
 NO_MAPPING = ColumnMapping()

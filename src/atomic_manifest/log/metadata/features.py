@@ -11,6 +11,7 @@ protocol or schema that contradicts itself is `CorruptLog`.
 
 from collections.abc import Iterator, Mapping
 
+import msgspec
 import pyarrow as pa
 
 from atomic_manifest.errors import CorruptLog, InvalidSchema, UnsupportedTableFeature
@@ -81,6 +82,18 @@ _COLUMN_KEYS = {
     b"delta.invariants": "invariants",
     b"delta.generationExpression": "generatedColumns",
     b"CURRENT_DEFAULT": "allowColumnDefaults",
+}
+_MAPPING_READER = 2
+_MAPPING = ("columnMapping",)
+# The writer versions that imply a feature each (protocol, "Valid Feature Names in Table Features").
+_IMPLIED = {
+    "appendOnly": 2,
+    "invariants": 2,
+    "checkConstraints": 3,
+    "changeDataFeed": 4,
+    "generatedColumns": 4,
+    "columnMapping": 5,
+    "identityColumns": 6,
 }
 _IDENTITY_PREFIX = b"delta.identity."
 _FEATURE_PREFIX = "delta.feature."
@@ -153,6 +166,51 @@ def required_protocol(schema: pa.Schema, configuration: Mapping[str, str]) -> Pr
         reader_features=needed,
         writer_features=("appendOnly", "invariants", *needed),
     )
+
+
+def upgraded(protocol: Protocol, schema: pa.Schema) -> Protocol:
+    """The protocol with the features that columns of a schema need.
+
+    Versions that imply features become lists of them, which say the same (protocol, "Table Features").
+
+    Args:
+        protocol: The table's, which is written already.
+        schema: What its schema is to be.
+
+    Returns:
+        `protocol` itself if it has them all.
+
+    Raises:
+        UnsupportedTableFeature: A column needs a feature we lack.
+    """
+    plain = pa.schema([field.remove_metadata() for field in schema])
+    needed = required_protocol(plain, {}).reader_features or ()
+    readers, writers = _reader_features(protocol), _writer_features(protocol)
+    if {*needed} <= {*readers} & {*writers}:
+        return protocol
+    return msgspec.structs.replace(
+        protocol,
+        min_reader_version=_FEATURE_READER,
+        min_writer_version=_FEATURE_WRITER,
+        reader_features=tuple(dict.fromkeys((*readers, *needed))),
+        writer_features=tuple(dict.fromkeys((*writers, *needed))),
+    )
+
+
+def _reader_features(protocol: Protocol) -> tuple[str, ...]:
+    if protocol.min_reader_version >= _FEATURE_READER:
+        return _listed(protocol, "reader_features")
+    return _MAPPING if protocol.min_reader_version == _MAPPING_READER else ()
+
+
+def _writer_features(protocol: Protocol) -> tuple[str, ...]:
+    version = protocol.min_writer_version
+    if version >= _FEATURE_WRITER:
+        return _listed(protocol, "writer_features")
+    names = tuple(name for name, since in _IMPLIED.items() if since <= version)
+    # A feature of readers and writers is on both lists or on none.
+    mapped = protocol.min_reader_version >= _MAPPING_READER
+    return names if mapped else tuple(name for name in names if name not in _MAPPING)
 
 
 def is_append_only(protocol: Protocol, metadata: Metadata) -> bool:

@@ -77,7 +77,7 @@ _NAMES: dict[int, str] = {
     pa.lib.Type_DATE64: "date",
     pa.lib.Type_NA: "void",
 }
-_LISTS = frozenset(
+LISTS = frozenset(
     {
         pa.lib.Type_LIST,
         pa.lib.Type_LARGE_LIST,
@@ -86,6 +86,8 @@ _LISTS = frozenset(
         pa.lib.Type_LARGE_LIST_VIEW,
     }
 )
+"""What Arrow calls its layouts of lists."""
+
 _WRAPPED_VALUE = frozenset({pa.lib.Type_DICTIONARY, pa.lib.Type_RUN_END_ENCODED})
 # What their values are stored as is not what they say: of a period, a count of a unit not stored.
 _HOLLOW = frozenset({"pandas.period", "pandas.interval"})
@@ -224,7 +226,7 @@ def _type_node(type_: pa.DataType, path: _Path, problems: _Problems) -> Any:
         return _type_node(type_.value_type, path, problems)
     if (name := _primitive_name(type_)) is not None:
         return name
-    if type_.id in _LISTS:
+    if type_.id in LISTS:
         element = _type_node(type_.value_type, (*path, "element"), problems)
         nullable = type_.value_field.nullable
         return {"type": "array", "elementType": element, "containsNull": nullable}
@@ -327,7 +329,7 @@ def walk(fields: Iterable[pa.Field], path: _Path = ()) -> Iterable[tuple[_Path, 
         elif pa.types.is_map(type_):
             inner = (pa.field("key", type_.key_type), pa.field("value", type_.item_type))
             yield from walk(inner, here)
-        elif type_.id in _LISTS:
+        elif type_.id in LISTS:
             yield from walk((pa.field("element", type_.value_type),), here)
 
 
