@@ -192,9 +192,9 @@ class Handle:
         self._committed(settled.snapshot)
         return self._acknowledge(settled, staged)
 
-    def discard(self, adds: Sequence[Add]) -> None:
+    def discard(self, adds: Sequence[Add], store: ObjectStore | None = None) -> None:
         """See `Committer.discard`."""
-        self._committer.discard(adds)
+        self._committer.discard(adds, store)
 
     def discarding(self, adds: Sequence[Add]) -> AbstractContextManager[None]:
         """See `Committer.discarding`."""

@@ -28,6 +28,8 @@ T = TypeVar("T")
 _ATTEMPTS = 100
 _PAUSE_SECONDS = 0.01
 _PAUSE_SECONDS_AT_MOST = 1.0
+_PATIENT = 3
+_DOUBLINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def run(
                 raise
             inputs.begin_again()
             pacing.step_back(error)
+            tallies.refused = True
         else:
             return RunResult(value, transaction.result, attempt)
     raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
@@ -97,7 +100,7 @@ def delete(handle: Handle, where: Filter, request: WriteRequest) -> CommitResult
     def body(transaction: Transaction) -> None:
         transaction.delete_where(where, request)
 
-    result = _again_on_conflict(handle, begin, body, None)
+    result = _again_on_conflict(handle, begin, body, tallies, None)
     return result or nothing_to_commit(handle.snapshot)
 
 
@@ -138,7 +141,7 @@ def overwrite_where(
         transaction.replace_where(where, staged, request)
 
     with handle.discarding(staged.adds):
-        result = _again_on_conflict(handle, begin, body, snapshot)
+        result = _again_on_conflict(handle, begin, body, tallies, snapshot)
     if result is None or result.already_committed:
         handle.discard(staged.adds)
     return result or nothing_to_commit(handle.snapshot)
@@ -148,6 +151,7 @@ def _again_on_conflict(
     handle: Handle,
     begin: Callable[[], Transaction],
     body: Callable[[Transaction], None],
+    tallies: Tallies,
     staged_for: Snapshot | None,
 ) -> CommitResult | None:
     """Attempt until no conflict is met, or files staged for a snapshot no longer fit the table."""
@@ -157,6 +161,7 @@ def _again_on_conflict(
             return _attempt(handle, begin, body)
         except CommitConflict as error:
             pacing.step_back(error)
+            tallies.refused = True
             now = handle.snapshot.metadata
             if staged_for is not None and not same_layout(staged_for.metadata, now):
                 raise
@@ -179,20 +184,27 @@ def _attempt(
 class _Pacing:
     """Gives others the time to finish, then sees what they did.
 
-    Longer each time for those who step back for this one too. Writers of other libraries try again at once:
-    who pauses longer each time beside them never gets on.
+    A pause is at most as long as the attempt was that was refused. It grows up to eight times that after
+    the third refusal in a row by commits of this library, whose writers step back, too. Writers of other
+    libraries try again at once: who pauses longer each time beside them never gets on.
     """
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._met_ours = 0
+        self._ours_in_a_row = 0
+        self._began = handle.env.monotonic()
 
     def step_back(self, error: CommitConflict | CommitContended) -> None:
         """Pause after this refusal, then move the handle on."""
+        env = self._handle.env
         conflicts = error.conflicts if isinstance(error, CommitConflict) else ()
+        unit = max(_PAUSE_SECONDS, env.monotonic() - self._began)
         most = _PAUSE_SECONDS
-        if not any(conflict.with_foreign for conflict in conflicts):
-            self._met_ours += 1
-            most = min(_PAUSE_SECONDS_AT_MOST, _PAUSE_SECONDS * 2.0**self._met_ours)
-        self._handle.env.sleep(self._handle.env.random() * most)
+        if any(conflict.with_foreign for conflict in conflicts):
+            self._ours_in_a_row = 0
+        else:
+            self._ours_in_a_row += 1
+            most = unit * 2.0 ** min(max(0, self._ours_in_a_row - _PATIENT), _DOUBLINGS)
+        env.sleep(env.random() * min(most, _PAUSE_SECONDS_AT_MOST))
         self._handle.refresh()
+        self._began = env.monotonic()

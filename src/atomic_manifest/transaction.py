@@ -339,6 +339,7 @@ class Transaction:
             schema=work.schema,
         )
         with self._handle.discarding(work.uploaded):
+            work.settle()
             if isinstance(work.reads, ReadNothing) and not work.removes:
                 return self._handle.commit(Append(staged), work.snapshot, staged)
             result = self._handle.commit_pinned(

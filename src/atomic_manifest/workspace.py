@@ -6,20 +6,27 @@ depends on the table's rows says which in the read set, before it reads.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
 import pyarrow as pa
 
+from atomic_manifest.commit.conflicts import both_remove
 from atomic_manifest.commit.intent import ReadSet
+from atomic_manifest.commit.messages import Conflicted
+from atomic_manifest.commit.result import version_or_raise
 from atomic_manifest.data.filter.filters import type_names
 from atomic_manifest.data.read.physical import physical_predicate
 from atomic_manifest.data.read.planning import pruner
 from atomic_manifest.data.read.rows import Tally, rows_except, rows_where, tally_where
+from atomic_manifest.errors import NotFound
 from atomic_manifest.handle import Handle
 from atomic_manifest.log.actions import Add, Metadata, Protocol, Remove
 from atomic_manifest.log.columns import keys
 from atomic_manifest.log.entry import Entry
+from atomic_manifest.log.folder.entries import read_entry
 from atomic_manifest.log.pruning.predicate import Everything, Predicate
 from atomic_manifest.log.state.snapshot import Snapshot
 from atomic_manifest.ops.change import rows_in, union
@@ -29,14 +36,21 @@ from atomic_manifest.ops.removal import check_may_remove, removes_of
 from atomic_manifest.ops.selection import Selection, records, select
 from atomic_manifest.ops.staged import Staged
 from atomic_manifest.staging import Incoming, WriteRequest, stage
+from atomic_manifest.store.batch import batched
 
 Count: TypeAlias = Callable[[pa.Table], Tally]
 
 
 class Tallies:
-    """How many rows of each file match, of the files that were read for that: a file never changes."""
+    """How many rows of each file match, of the files that were read for that: a file never changes.
+
+    Attributes:
+        refused: Whether an attempt at the same work was refused. Then others are at the same files, and
+            what may be done in vain is worth a look at the log before.
+    """
 
     def __init__(self) -> None:
+        self.refused = False
         self._known: dict[tuple[Predicate, str], dict[str, tuple[int, int]]] = {}
 
     def of(self, snapshot: Snapshot, predicate: Predicate, files: pa.Table, count: Count) -> Tally:
@@ -95,6 +109,7 @@ class Workspace:
         self._commit_id = commit_id
         self._unix_ms = unix_ms
         self._tallies = tallies
+        self._batch = batched(handle.store)
         self._adds: dict[str, Add] = {}
         self._removes: dict[tuple[str, str | None], Remove] = {}  # by path and deletion vector
         self._uploaded: list[Add] = []
@@ -154,7 +169,7 @@ class Workspace:
     def stage(self, rows: Incoming, request: WriteRequest) -> Staged:
         """Upload rows. They are not among the changes before `grow` and `add`."""
         staged = stage(
-            self._handle.store,
+            self._batch.store,
             self._handle.env,
             rows.reader,
             schema=rows.schema,
@@ -236,13 +251,25 @@ class Workspace:
         touched = chosen.partly.filter(
             pa.array([h and n > 0 for h, n in zip(hit, left, strict=True)], pa.bool_())
         )
+        removed = pa.concat_tables([chosen.whole, chosen.partly.filter(pa.array(hit, pa.bool_()))])
+        self._check_still_there({*removed["path"].to_pylist()})
         kept = self._rewrite(touched, predicate, request)
-        self._remove(
-            pa.concat_tables([chosen.whole, chosen.partly.filter(pa.array(hit, pa.bool_()))])
-        )
+        self._remove(removed)
         self._put(kept)
         self.rows_deleted += deleted
         return deleted
+
+    def settle(self) -> None:
+        """Make the uploaded files durable, before an entry names them.
+
+        Whoever is refused before has forced nothing to a disk.
+
+        Raises:
+            CommitConflict: Somebody has removed a file that is removed here; see `_check_still_there`.
+            StoreError: They cannot be made durable.
+        """
+        self._check_still_there({remove.path for remove in self.removes})
+        self._batch.settle()
 
     # --- files that nothing names ---
 
@@ -255,11 +282,27 @@ class Workspace:
         self._discard(self._uploaded)
 
     def _discard(self, adds: Sequence[Add]) -> None:
-        self._handle.discard(adds)
+        self._handle.discard(adds, self._batch.store)
         gone = {add.path for add in adds}
         self._uploaded = [add for add in self._uploaded if add.path not in gone]
 
     # --- parts ---
+
+    def _check_still_there(self, paths: AbstractSet[str]) -> None:
+        """After a refusal: refuse early, rather than to write what will be refused again.
+
+        Raises:
+            CommitConflict: Somebody has removed one of the files meanwhile.
+        """
+        if not self._tallies.refused:
+            return
+        version = self.snapshot.version + 1
+        with suppress(NotFound):
+            while True:
+                entry = read_entry(self._handle.store, version)
+                if gone := [remove.path for remove in entry.removes if remove.path in paths]:
+                    version_or_raise(Conflicted(version, both_remove(entry, gone)), self._commit_id)
+                version += 1
 
     def _physical(self, predicate: Predicate) -> Predicate:
         return physical_predicate(predicate, self.base.schema, self.base.column_mapping)

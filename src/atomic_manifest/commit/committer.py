@@ -150,12 +150,17 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - litter costs others a read, nothing else
             _log.debug("%d posted intents are left in %s: %s", len(keys), self._store.url, error)
 
-    def discard(self, adds: Sequence[Add]) -> None:
-        """Remove files that no log entry names. A store that refuses keeps them; nobody reads them."""
+    def discard(self, adds: Sequence[Add], store: ObjectStore | None = None) -> None:
+        """Remove files that no log entry names. A store that refuses keeps them; nobody reads them.
+
+        Args:
+            adds: The files.
+            store: What they were written through, if that is to know.
+        """
         if not adds:
             return
         try:
-            self._store.delete_many([decode(add.path) for add in adds])
+            (store or self._store).delete_many([decode(add.path) for add in adds])
         except AtomicManifestError as error:
             _log.warning(
                 "%d unreferenced files are left in %s: %s", len(adds), self._store.url, error

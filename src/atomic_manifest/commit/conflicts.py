@@ -146,6 +146,19 @@ def check(intent: Intent, entry: Entry) -> tuple[Conflict, ...]:
     )
 
 
+def both_remove(entry: Entry, paths: Iterable[str]) -> tuple[Conflict, ...]:
+    """The conflicts of an intent that removes files which `entry` removes, too."""
+    return tuple(
+        Conflict(
+            ConflictKind.DELETE_DELETE,
+            entry.version,
+            f"both remove the file {path}",
+            with_foreign=not entry.commits,
+        )
+        for path in paths
+    )
+
+
 _Found = Iterator[tuple[ConflictKind, str]]
 
 

@@ -92,7 +92,12 @@ class LocalDriver:
         return f"LocalDriver({str(self._root)!r})"
 
     def deferring(self) -> tuple[Self, Callable[[], None]]:
-        """See `store.batch`. Conditional writes are forced to disk at once even so."""
+        """See `store.batch`. Conditional writes are forced to disk at once even so.
+
+        Within a batch there is nothing to settle: whoever began it does.
+        """
+        if isinstance(self._syncs, Together):
+            return self, lambda: None
         deferred, syncs = copy(self), Together(self._root)
         deferred._syncs = syncs  # noqa: SLF001 - it is another of this class
 
