@@ -15,7 +15,7 @@ class Blocking:
         self.store = store
         self.runner = runner
         self.env = store.env
-        self.driver = store.driver.driver
+        self.driver = getattr(store.driver, "driver", store.driver)
 
     def __getattr__(self, name):
         method = getattr(self.store, name)

@@ -4,14 +4,16 @@ The server cuts the connection before a request takes effect, or after it did, o
 of either kind. Afterwards it is asked, undisturbed, what is there.
 """
 
+import asyncio
 import random
 
 import pytest
 from s3fs import S3FileSystem
 
 from atomic_manifest import errors
-from atomic_manifest.store import IfAbsent, IfMatch, open_store
+from atomic_manifest.store import IfAbsent, IfMatch, open_async_store, open_store
 from atomic_manifest.testing import FakeEnv
+from tests.store.both import Blocking
 from tests.store.test_truth import MINE, NOT_WRITTEN, OLD
 
 CUTS = ["lost_before", "lost_after", "500", "500_after", "503", "503_after", "409", "429"]
@@ -55,13 +57,26 @@ def tell(server, store, clean, seed):
     return told
 
 
-@pytest.fixture(params=["obstore", "s3fs"])
+class AsyncEnv(FakeEnv):
+    async def sleep_async(self, seconds):
+        self.sleep(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(params=["obstore", "async", "s3fs"])
 def stores(request, modelled_s3):
     """The store under test, and one of the same bucket that nothing disturbs."""
     options, bucket = modelled_s3.storage_options, modelled_s3.new_bucket()
     clean = open_store(f"s3://{bucket}", options)
     if request.param == "obstore":
-        return open_store(f"s3://{bucket}", options, env=FakeEnv()), clean
+        yield open_store(f"s3://{bucket}", options, env=FakeEnv()), clean
+        return
+    if request.param == "async":
+        with asyncio.Runner() as runner:
+            store = open_async_store(f"s3://{bucket}", options, env=AsyncEnv())
+            yield Blocking(store, runner), clean
+            runner.run(store.close())
+        return
     fs = S3FileSystem(
         key=modelled_s3.key,
         secret=modelled_s3.secret,
@@ -69,7 +84,7 @@ def stores(request, modelled_s3):
         client_kwargs={"region_name": modelled_s3.region},
         skip_instance_cache=True,
     )
-    return open_store(bucket, filesystem=fs, env=FakeEnv()), clean
+    yield open_store(bucket, filesystem=fs, env=FakeEnv()), clean
 
 
 def run(server, stores, seeds):
