@@ -186,8 +186,8 @@ class Transaction:
         )
         rows = self._incoming(data, request, schema_mode, preserve_index=preserve_index)
         staged = work.stage(rows, request)
-        work.grow(staged.schema)
-        work.add(staged)
+        with work.grown(staged):
+            work.add(staged)
         self._did("WRITE", {"mode": "Append"})
 
     def delete(
@@ -272,20 +272,20 @@ class Transaction:
             self.replace_where(where, staged, request)
             return
         staged = work.stage(rows, request)
-        if partitions is not None:
-            work.remove_partitions_of(staged)
-        else:
-            work.remove_all()
-        work.grow(staged.schema)
-        work.add(staged)
+        with work.grown(staged):
+            if partitions is not None:
+                work.remove_partitions_of(staged)
+            else:
+                work.remove_all()
+            work.add(staged)
         self._did("WRITE", {"mode": "Overwrite"})
 
     def replace_where(self, where: Filter, staged: Staged, request: WriteRequest) -> None:
         """Replace the rows that match by those of files staged before, which do. Not for users."""
         work = self._open()
-        work.grow(staged.schema)
-        work.remove_where(deletable(where, work.base.schema), request)
-        work.add(staged)
+        with work.grown(staged):
+            work.remove_where(deletable(where, work.base.schema), request)
+            work.add(staged)
         self._did("WRITE", {"mode": "Overwrite", "predicate": json.dumps([_text(where)])})
 
     # --- how it begins and ends ---

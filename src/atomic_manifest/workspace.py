@@ -5,9 +5,9 @@ snapshot is removed once. Each operation takes effect whole or, if it raises, no
 depends on the table's rows says which in the read set, before it reads.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -167,7 +167,7 @@ class Workspace:
         return read(self.current)
 
     def stage(self, rows: Incoming, request: WriteRequest) -> Staged:
-        """Upload rows. They are not among the changes before `grow` and `add`."""
+        """Upload rows. They are not among the changes before `add`, within `grown`."""
         staged = stage(
             self._batch.store,
             self._handle.env,
@@ -182,12 +182,23 @@ class Workspace:
         self._uploaded += staged.adds
         return staged
 
-    def grow(self, schema: pa.Schema | None) -> None:
-        """Add the columns that staged files bring; None if they bring none.
+    @contextmanager
+    def grown(self, staged: Staged) -> Iterator[None]:
+        """Add the columns that staged files bring, if the block does not raise.
 
         Raises:
             SchemaMismatch: See `ops.evolve.schema_actions`.
         """
+        before = self.schema, self.base, self._grown
+        self._grow(staged.schema)
+        try:
+            yield
+        except BaseException:
+            self.schema, self.base, self._grown = before
+            self._current = None
+            raise
+
+    def _grow(self, schema: pa.Schema | None) -> None:
         actions = schema_actions(schema, self.snapshot)
         if not actions:
             return

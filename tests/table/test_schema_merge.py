@@ -13,6 +13,7 @@ from atomic_manifest.errors import (
     CommitConflict,
     DataError,
     SchemaMismatch,
+    TableIsAppendOnly,
 )
 
 ROW = pa.table({"id": [1]})
@@ -207,6 +208,18 @@ def test_a_transaction_sees_the_columns_that_it_adds(url):
         {"id": 3, "name": None, "size": None},
     ]
     assert table.schema.names == ["id", "name", "size", "at"]
+
+
+def test_an_operation_that_raises_leaves_the_transaction_without_its_columns(tmp_path):
+    table = am.Table.create(tmp_path / "t", ROW.schema, configuration={"delta.appendOnly": "true"})
+    table.append(ROW)
+    with table.transaction() as tx:
+        for where in (None, "id >= 1", "name = 'b' or id = 1"):
+            with pytest.raises(TableIsAppendOnly):
+                tx.overwrite(WIDE, where=where, schema_mode="merge")
+        assert tx.read().schema.names == ["id"]
+        tx.append(ROW)
+    assert am.Table.open(tmp_path / "t").schema.names == ["id"]
 
 
 def test_a_transaction_that_fails_adds_no_column(url):

@@ -28,7 +28,7 @@ def test_a_column_of_nulls_gets_a_type_by_merge_and_other_engines_read_all_along
     assert duckdb_rows(url) == (["a"], [(1,)])
     assert DeltaTable(url).to_pyarrow_table().to_pylist() == [{"a": 1}]
     am.append(url, FIRST)
-    with pytest.raises(SchemaMismatch, match="schema_mode='merge' would add them: 'b'"):
+    with pytest.raises(SchemaMismatch, match="not in the table .*: 'b'"):
         am.append(url, pa.table({"a": [2], "b": ["x"]}))
     am.append(url, pa.table({"a": [2], "b": ["x"]}), schema_mode="merge")
     am.append(url, FIRST, schema_mode="merge")

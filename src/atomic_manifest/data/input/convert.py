@@ -88,7 +88,9 @@ class Unlike:
 
     def mismatch(self) -> SchemaMismatch:
         """What is wrong with a value."""
-        hint = "; schema_mode='merge' gives it one" if types.is_null(self.target) else ""
+        hint = ""
+        if types.is_null(self.target):
+            hint = "; schema_mode='merge' gives a table's column one, the first batch a new table's"
         target = "without a type" if hint else str(self.target)
         message = f"column {self.path!r} is {target}, got {self.source}{hint}"
         return SchemaMismatch(message, columns=(self.path,))
@@ -153,7 +155,7 @@ def check_names(
     wanted, counts = {field.name for field in fields}, Counter(given)
     problems = {
         "more than once": [name for name, count in counts.items() if count > 1],
-        "not in the table, to which schema_mode='merge' would add them": [
+        "not in the table (schema_mode='merge' adds those of the first batch)": [
             name for name in counts if name not in wanted
         ],
         "missing and non-null": [
