@@ -10,7 +10,6 @@ written if asked for. Types that Delta lacks come back as they were where nothin
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
@@ -21,6 +20,7 @@ from atomic_manifest.data.filter.filters import Filter
 from atomic_manifest.data.write.options import WriteOptions
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import DataError
+from atomic_manifest.log.state.history import Version
 from atomic_manifest.staging import SchemaMode
 from atomic_manifest.table import Table, Url, WriteMode, write
 from atomic_manifest.transaction import Partitions
@@ -129,7 +129,7 @@ def read_table(
     engine: Engine = "auto",
     columns: Iterable[str] | None = None,
     filters: Filter = None,
-    version: int | datetime | None = None,
+    version: Version | None = None,
     dtype_backend: DtypeBackend | None = None,
     types_mapper: Callable[[pa.DataType], Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,

@@ -154,3 +154,28 @@ def test_an_unnamed_level_is_written_as_before(url):
     frame = pd.DataFrame({"a": [1]}, index=[5])
     frame.atomic.append(url, index=True)
     pd.testing.assert_frame_equal(am.pandas.read_table(url), frame)
+
+
+@pytest.mark.parametrize("first", ["frame", "arrow"])
+def test_columns_that_a_merge_adds_are_remembered(url, first):
+    frame = pd.DataFrame({"a": pd.array([1], "Int64")})
+    am.append(url, frame if first == "frame" else pa.table({"a": [1]}))
+    more = pd.DataFrame(
+        {
+            "a": pd.array([2], "Int64"),
+            "c": pd.Categorical(["x"]),
+            "n": pd.array([True], "boolean"),
+            "plain": [1.5],
+            "at": pd.to_datetime(["2026-01-01"]).tz_localize("Europe/Berlin").as_unit("us"),
+        }
+    )
+    more.atomic.append(url, schema_mode="merge")
+    found = am.pandas.read_table(url).dtypes.astype(str).to_dict()
+    assert found == {
+        "a": "Int64" if first == "frame" else "int64",
+        "c": "category",
+        "n": "boolean",
+        "plain": "float64",
+        "at": "datetime64[us, Europe/Berlin]",
+    }
+    assert am.pandas.read_table(url)["c"].tolist()[1] == "x"

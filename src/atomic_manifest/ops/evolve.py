@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 import pyarrow as pa
 
+from atomic_manifest.data.input.frame_schema import PROPERTY, learned
 from atomic_manifest.errors import SchemaMismatch
 from atomic_manifest.log.actions import Action
 from atomic_manifest.log.metadata.column_mapping import named, with_greatest_id
@@ -38,8 +39,10 @@ def merged(snapshot: Snapshot, given: pa.Schema, new_name: Callable[[], str]) ->
         return None
     upgraded(snapshot.protocol, schema)
     if snapshot.column_mapping.is_on:
-        return named(schema, snapshot.configuration, lambda: f"col-{new_name()}")
-    return schema
+        schema = named(schema, snapshot.configuration, lambda: f"col-{new_name()}")
+    # What a frame knows of its columns goes along to where the metadata is planned.
+    memory = learned(snapshot.configuration, given, set(schema.names) - set(snapshot.schema.names))
+    return schema if memory is None else schema.with_metadata({PROPERTY: memory})
 
 
 def schema_actions(schema: pa.Schema | None, snapshot: Snapshot) -> tuple[Action, ...]:
@@ -62,9 +65,13 @@ def schema_actions(schema: pa.Schema | None, snapshot: Snapshot) -> tuple[Action
         )
     if grown is snapshot.schema:
         return ()
-    metadata = msgspec.structs.replace(snapshot.metadata, schema_string=to_delta(grown))
+    configuration = dict(snapshot.configuration)
+    if (memory := (schema.metadata or {}).get(PROPERTY.encode())) is not None:
+        configuration[PROPERTY] = memory.decode()
     if snapshot.column_mapping.is_on:
-        configuration = with_greatest_id(snapshot.configuration, grown)
-        metadata = msgspec.structs.replace(metadata, configuration=configuration)
+        configuration = dict(with_greatest_id(configuration, grown))
+    metadata = msgspec.structs.replace(
+        snapshot.metadata, schema_string=to_delta(grown), configuration=configuration
+    )
     protocol = upgraded(snapshot.protocol, grown)
     return (metadata,) if protocol == snapshot.protocol else (protocol, metadata)

@@ -13,7 +13,7 @@ and the order of ordered categoricals.
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -47,8 +47,34 @@ def remembered(schema: pa.Schema) -> dict[str, str]:
     ]
     if not fields:
         return {}
-    kept = _described(pa.schema(fields), index, [columns[field.name] for field in fields])
-    return {PROPERTY: base64.b64encode(kept.serialize().to_pybytes()).decode("ascii")}
+    return {
+        PROPERTY: _property(pa.schema(fields), index, [columns[field.name] for field in fields])
+    }
+
+
+def _property(schema: pa.Schema, index: Sequence[str], columns: Sequence[Mapping[str, Any]]) -> str:
+    kept = _described(schema, index, columns)
+    return base64.b64encode(kept.serialize().to_pybytes()).decode("ascii")
+
+
+def learned(
+    configuration: Mapping[str, str], schema: pa.Schema, names: Iterable[str]
+) -> str | None:
+    """The property with what rows of `schema` tell of new columns; None if they tell nothing.
+
+    Args:
+        configuration: The table's properties.
+        schema: Of the rows that bring the columns.
+        names: Of the columns that the table lacked.
+    """
+    known, news = _known(configuration), _known(remembered(schema))
+    fields = [news.field(name) for name in names if name in news.names and name not in known.names]
+    if not fields:
+        return None
+    index, columns = _facts(known)
+    columns |= {name: facts for name, facts in _facts(news)[1].items() if name in set(names)}
+    kept = [*known, *fields]
+    return _property(pa.schema(kept), index, [columns[field.name] for field in kept])
 
 
 def index_columns(configuration: Mapping[str, str]) -> tuple[str, ...]:
