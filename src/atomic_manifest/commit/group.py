@@ -105,11 +105,17 @@ class GroupCommitter:
         Raises:
             AtomicManifestError: As `Committer.settle`.
         """
-        mine = _Waiting(plan, snapshot)
+        mine, leads = _Waiting(plan, snapshot), False
         try:
             try:
                 self._queue.append(mine)
-                self._await(mine)
+                while not mine.done:
+                    leads = leads or self._turn.acquire(blocking=False)
+                    if not leads:
+                        mine.bell.acquire()
+                        continue
+                    self._leader = mine
+                    self._lead()
             finally:
                 self._leave(mine)
         finally:
@@ -118,16 +124,6 @@ class GroupCommitter:
             assert mine.error is not None  # noqa: S101 - it is done
             raise mine.error
         return mine.settled
-
-    def _await(self, mine: _Waiting) -> None:
-        leads = False
-        while not mine.done:
-            leads = leads or self._turn.acquire(blocking=False)
-            if leads:
-                self._leader = mine
-                self._lead()
-            else:
-                mine.bell.acquire()
 
     def _leave(self, mine: _Waiting) -> None:
         """Let go of everything, and wake the thread that is to lead next. Does no harm twice."""
