@@ -166,7 +166,7 @@ class Handle:
         """
         with self.discarding(staged.adds):
             self._ready()  # uploading may have taken longer than the log is kept
-            self._confirm()
+            self.confirm()
             result = self._acknowledge(self._group.commit(plan, snapshot), staged)
         if result.already_committed:
             self.discard(staged.adds)
@@ -187,7 +187,7 @@ class Handle:
             AtomicManifestError: As `version_or_raise`.
         """
         self._check_follows(snapshot, staged.commit_id, begun_at)
-        self._confirm()
+        self.confirm()
         settled = self._committer.settle(plan, snapshot)
         self._committed(settled.snapshot)
         return self._acknowledge(settled, staged)
@@ -246,7 +246,7 @@ class Handle:
         if self.env.monotonic() - self._known_at > _KNOWN_SECONDS:
             self._looked = Look(self.store, self._snapshot)
 
-    def _confirm(self) -> None:
+    def confirm(self) -> None:
         """Be sure of what `_look` began to find out, and that it was not long ago. Raises as it does."""
         known_at = self._known_at
         if self._looked is not None:

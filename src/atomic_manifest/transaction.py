@@ -339,6 +339,7 @@ class Transaction:
             schema=work.schema,
         )
         with self._handle.discarding(work.uploaded):
+            self._handle.confirm()  # before files are missed that went with the table
             work.settle()
             if isinstance(work.reads, ReadNothing) and not work.removes:
                 return self._handle.commit(Append(staged), work.snapshot, staged)
