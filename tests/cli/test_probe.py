@@ -52,7 +52,7 @@ def test_json_is_the_capabilities(careless):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nowhere://x"], ["memory://x", "-o", "key=1"], ["memory://x", "-o", "no-pair"]]
+    "arguments", [["nowhere://x"], ["memory://x", "-o", "kye=1"], ["memory://x", "-o", "no-pair"]]
 )
 def test_what_cannot_be_probed_exits_with_2(arguments):
     assert run(*arguments).exit_code == 2
