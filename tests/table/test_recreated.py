@@ -253,3 +253,18 @@ def test_an_unknown_commit_of_the_old_table_is_not_in_the_new_one(place):
     table = place.make(6)
     unknown = CommitOutcomeUnknown("lost", commit_id="gone", versions=(3,))
     assert table.resolve(unknown).state.value == "not committed"
+
+
+@pytest.mark.parametrize("idle", [0, 10_000])
+def test_a_table_that_another_engine_replaced_in_its_own_log_is_the_same(tmp_path, idle):
+    from deltalake import DeltaTable
+
+    place = Place(tmp_path / "t")
+    table = place.make(2)
+    handle, known = place.handle(), DeltaTable(place.url).metadata().id
+    replaced = DeltaTable.create(place.url, pa.schema(SCHEMA), mode="overwrite")
+    assert replaced.metadata().id != known
+    place.env.sleep(idle)
+    assert handle.refresh().version == 2
+    assert handle.append(rows(7)).version == 3
+    assert ids(table.refresh()) == ids(handle) == [7]

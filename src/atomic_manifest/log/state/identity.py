@@ -63,10 +63,12 @@ def check_same(store: ObjectStore, snapshot: Snapshot) -> Snapshot | None:
 def check_newer(store: ObjectStore, before: Snapshot, after: Snapshot) -> None:
     """Check that a snapshot just loaded is of the same table as one that was known.
 
+    Some engines give a table another id when they replace its definition, in the log that it has.
+
     Raises:
         TableReplaced: It is not.
     """
-    if after.metadata.id != before.metadata.id:
+    if after.metadata.id != before.metadata.id and not _is_there(store, before):
         raise replaced(store, f"its id is {after.metadata.id} and was {before.metadata.id}")
     if after.version < before.version:
         raise replaced(store, f"its newest version is {after.version} and was {before.version}")
@@ -116,6 +118,13 @@ def replaced(store: ObjectStore, why: str) -> TableReplaced:
         "committed; open the table again",
         url=store.url,
     )
+
+
+def _is_there(store: ObjectStore, snapshot: Snapshot) -> bool:
+    try:
+        return _is_same(store, snapshot)
+    except NotFound:
+        return False
 
 
 def _is_same(store: ObjectStore, snapshot: Snapshot) -> bool:
