@@ -376,3 +376,17 @@ print([m for m in ("s3fs", "fsspec", "aiohttp", "botocore") if m in sys.modules]
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_credentials_of_another_authority_are_sent_nowhere_else():
+    pytest.importorskip("adlfs")
+    options = {
+        "account_name": "a",
+        "client_id": "c",
+        "client_secret": SECRET,
+        "tenant_id": "t",
+        "authority_host": "https://login.example.org",
+    }
+    second = open_driver("az://c/t", options).second
+    with pytest.raises(errors.UnsupportedByStore, match="authority_host"):
+        second.check("k", IfAbsent())

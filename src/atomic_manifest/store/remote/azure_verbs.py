@@ -11,6 +11,7 @@ from atomic_manifest.store.remote.second_client import check_followed, not_insta
 
 _PASSED_ON = ("account_name", "client_id", "client_secret", "tenant_id")
 _ONLY_FIRST = (
+    "authority_host",
     "token",
     "use_azure_cli",
     "federated_token_file",
