@@ -52,6 +52,7 @@ EXPECTED = {
         delete_if_match_any=NOTHING_TO_DELETE,
         read_after_write=SAFE,
         list_after_write=SAFE,
+        list_order=SAFE,
     ),
     "seaweedfs": Capabilities(
         endpoint="",
@@ -73,6 +74,7 @@ EXPECTED = {
         delete_if_match_any=SAFE,
         read_after_write=SAFE,
         list_after_write=SAFE,
+        list_order=Finding(Support.IGNORED, "listings are not in order of key"),
     ),
     "moto": Capabilities(
         endpoint="",
@@ -94,6 +96,7 @@ EXPECTED = {
         delete_if_match_any=REFUSES,
         read_after_write=SAFE,
         list_after_write=SAFE,
+        list_order=SAFE,
     ),
     "localbucket": Capabilities(
         endpoint="",
@@ -115,6 +118,7 @@ EXPECTED = {
         delete_if_match_any=NOTHING_TO_DELETE,
         read_after_write=SAFE,
         list_after_write=SAFE,
+        list_order=SAFE,
     ),
     "nanio": Capabilities(
         endpoint="",
@@ -139,6 +143,7 @@ EXPECTED = {
         put_cos_header=CREATED_TWICE,
         read_after_write=SAFE,
         list_after_write=SAFE,
+        list_order=SAFE,
     ),
     "azurite": Capabilities(
         endpoint="",
@@ -160,6 +165,7 @@ EXPECTED = {
         delete_if_match_any=SAFE,
         read_after_write=SAFE,
         list_after_write=SAFE,
+        list_order=SAFE,
     ),
     "fake_gcs": Capabilities(
         endpoint="",
@@ -181,6 +187,7 @@ EXPECTED = {
         delete_if_match_any=SAFE,
         read_after_write=SAFE,
         list_after_write=SAFE,
+        list_order=SAFE,
     ),
 }
 EXPECTED["s3rver"] = EXPECTED["nanio"]
@@ -202,6 +209,7 @@ EVERYTHING = Capabilities(
     delete_if_match_any=SAFE,
     read_after_write=SAFE,
     list_after_write=SAFE,
+    list_order=SAFE,
 )
 # Servers that look first and write after, in which two pass at once in few races: nothing that ends in
 # a minute finds that every time. What they are found to be is either of two.

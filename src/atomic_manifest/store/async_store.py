@@ -47,6 +47,7 @@ class AsyncObjectStore:
         env: As given.
         retry: As given.
         given_capabilities: `capabilities` as given.
+        order: What is known of the order in which the service lists.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class AsyncObjectStore:
         self.env = env
         self.retry = Retry() if retry is None else retry
         self.multipart_threshold = multipart_threshold
+        found = None if capabilities is None else capabilities.list_order
+        self.order = listing.Order(driver, found)
         self._policy = Policy(self.retry, env)
         self._operations = Operations(
             self._policy, multipart_threshold, keeps_metadata(driver), _in_thread
@@ -90,7 +93,7 @@ class AsyncObjectStore:
             multipart_threshold=store.multipart_threshold,
             capabilities=store.given_capabilities,
         )
-        twin._blocking = store
+        twin._blocking, twin.order = store, store.order
         return twin
 
     async def capabilities(self) -> "Capabilities":
@@ -192,11 +195,13 @@ class AsyncObjectStore:
         self, prefix: str = "", *, start_after: str | None = None
     ) -> AsyncIterator[ObjectMeta]:
         """See `ObjectStore.list`; to be iterated with `async for`."""
-        return listing.objects_async(self.driver, self._policy, self.env, prefix, start_after)
+        return listing.objects_async(
+            self.driver, self._policy, self.env, self.order, prefix, start_after
+        )
 
     def list_dirs(self, prefix: str = "") -> AsyncIterator[str]:
         """See `ObjectStore.list_dirs`; to be iterated with `async for`."""
-        return listing.folders_async(self.driver, self._policy, self.env, prefix)
+        return listing.folders_async(self.driver, self._policy, self.env, self.order, prefix)
 
     async def update(
         self, path: str, fn: "AsyncChange", *, attempts: int = 10, deadline: float = 30.0

@@ -82,6 +82,11 @@ class Finding:
         """Whether compare-and-swap may be built on it."""
         return self.support is Support.SAFE
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether it says anything."""
+        return self.support is not Support.UNTESTED
+
     def __str__(self) -> str:
         return f"{self.support.value} ({self.detail})" if self.detail else self.support.value
 
@@ -121,6 +126,8 @@ class Capabilities:
         put_cos_header: PUT with `x-cos-forbid-overwrite: true`.
         read_after_write: Whether a read gives what the last finished write wrote.
         list_after_write: Whether a listing shows what was written and not what was deleted.
+        list_order: Whether listings come in order of key and can start behind any key. Where they do
+            not, folders are listed whole and put in order here.
     """
 
     endpoint: str
@@ -145,6 +152,7 @@ class Capabilities:
     put_cos_header: Finding = UNTESTED
     read_after_write: Finding = UNTESTED
     list_after_write: Finding = UNTESTED
+    list_order: Finding = UNTESTED
 
     @property
     def is_reduced(self) -> bool:

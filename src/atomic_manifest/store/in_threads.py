@@ -19,7 +19,7 @@ from atomic_manifest.store.driver import (
     ObjectMeta,
     WriteOutcome,
 )
-from atomic_manifest.store.keys import keeps_metadata
+from atomic_manifest.store.keys import keeps_metadata, lists_in_order
 from atomic_manifest.threads import ThreadPool
 
 _T = TypeVar("_T")
@@ -51,6 +51,11 @@ class InThreads:
     def keeps_metadata(self) -> bool:
         """As of the driver."""
         return keeps_metadata(self.driver)
+
+    @property
+    def lists_in_order(self) -> bool | None:
+        """As of the driver."""
+        return lists_in_order(self.driver)
 
     def __repr__(self) -> str:
         return f"InThreads({self.driver!r})"

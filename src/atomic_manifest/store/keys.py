@@ -59,3 +59,21 @@ def check_metadata(path: str, metadata: Mapping[str, str]) -> None:
 def keeps_metadata(driver: object) -> bool:
     """Whether a driver keeps user metadata: all do but those with `keeps_metadata = False`."""
     return bool(getattr(driver, "keeps_metadata", True))
+
+
+def is_directory_bucket(name: str) -> bool:
+    """Whether a bucket, or an access point of one, is a directory bucket (S3 Express One Zone).
+
+    Amazon lists those in no order, and lets no listing start behind a key.
+    """
+    return name.endswith(("--x-s3", "--xa-s3"))
+
+
+def lists_in_order(driver: object) -> bool | None:
+    """Whether a driver lists by code point and heeds `start_after`, as `Driver.list` asks.
+
+    A driver says so by `lists_in_order`: True, or False where it hands on what a service gives in an
+    order of its own. None is that of most: the service's, which is to be found out.
+    """
+    known: bool | None = getattr(driver, "lists_in_order", None)
+    return known

@@ -77,6 +77,7 @@ class LocalDriver:
     """
 
     keeps_metadata = False
+    lists_in_order = True
 
     def __init__(self, root: str | os.PathLike[str], *, env: Env = SYSTEM) -> None:
         self._root = Path(root).absolute()

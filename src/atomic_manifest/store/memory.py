@@ -34,6 +34,8 @@ class MemoryDriver:
         env: Gives `last_modified`.
     """
 
+    lists_in_order = True
+
     def __init__(self, name: str = "memory", *, env: Env = SYSTEM) -> None:
         self._url = f"memory://{name}"
         self._env = env

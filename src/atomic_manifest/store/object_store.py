@@ -55,6 +55,7 @@ class ObjectStore:
         env: As given.
         retry: As given.
         given_capabilities: `capabilities` as given.
+        order: What is known of the order in which the service lists.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class ObjectStore:
         self.env = env
         self.retry = Retry() if retry is None else retry
         self.multipart_threshold = multipart_threshold
+        found = None if capabilities is None else capabilities.list_order
+        self.order = listing.Order(driver, found)
         self._policy = Policy(self.retry, env)
         self._operations = Operations(self._policy, multipart_threshold, keeps_metadata(driver))
 
@@ -287,7 +290,7 @@ class ObjectStore:
             StoreUnavailable: If the store did not answer until the budget ended. Each object given
                 renews the budget, and a listing goes on behind the last one.
         """
-        return listing.objects(self.driver, self._policy, prefix, start_after)
+        return listing.objects(self.driver, self._policy, self.order, prefix, start_after)
 
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
         """Give the paths of the immediate sub folders of a folder, in ascending order.
@@ -300,7 +303,7 @@ class ObjectStore:
         Raises:
             StoreUnavailable: As of `list`.
         """
-        return listing.folders(self.driver, self._policy, prefix)
+        return listing.folders(self.driver, self._policy, self.order, prefix)
 
     def update(
         self, path: str, fn: "Change", *, attempts: int = 10, deadline: float = 30.0

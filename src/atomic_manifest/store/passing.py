@@ -17,7 +17,7 @@ from atomic_manifest.store.driver import (
     ObjectMeta,
     WriteOutcome,
 )
-from atomic_manifest.store.keys import keeps_metadata
+from atomic_manifest.store.keys import keeps_metadata, lists_in_order
 
 _Answer = TypeVar("_Answer")
 
@@ -41,6 +41,11 @@ class PassingDriver:
     def keeps_metadata(self) -> bool:
         """As of the inner driver."""
         return keeps_metadata(self.inner)
+
+    @property
+    def lists_in_order(self) -> bool | None:
+        """As of the inner driver; not known of a class that lists in its own way."""
+        return lists_in_order(self.inner) if type(self).list is PassingDriver.list else None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"

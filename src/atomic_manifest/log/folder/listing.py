@@ -38,25 +38,25 @@ def log_files(store: ObjectStore, start: int = 0, stop: int | None = None) -> It
         start: The first version.
         stop: The version to stop before; None for all.
     """
-    first = list(islice(_files(store, start, stop), PAGE))
+    files = _files(store, start, stop)
+    first = list(islice(files, PAGE))
     yield from first
     if len(first) < PAGE:
         return
     after = first[-1].path
     last = _VERSION.match(after)
-    begin = int(last[1]) if last else start
-    if last is None or _answers_at_once(store):
-        yield from _files(store, begin, stop, after)
+    if last is None or not _answers_by_parts(store):
+        yield from files
         return
+    begin = int(last[1])
     end = stop
     with ThreadPool("list", LISTERS) as threads:
         if end is None or end > LAST_VERSION:
             end = _reach(store, threads, begin)
         bounds = _bounds(begin, end, stop)
         starts = [after, *[None] * (len(bounds) - 1)]
-        listed = threads.map(partial(_listed, store), bounds, starts)
-        for files in listed:
-            yield from files
+        for listed in threads.map(partial(_listed, store), bounds, starts):
+            yield from listed
 
 
 def files_in_turn(store: ObjectStore) -> Iterator[ObjectMeta]:
@@ -82,9 +82,13 @@ def _files(
         yield meta
 
 
-def _answers_at_once(store: ObjectStore) -> bool:
-    """Whether listing takes no requests, so that asking for parts of it would only read more."""
-    return store.url.startswith(("file:", "memory:"))
+def _answers_by_parts(store: ObjectStore) -> bool:
+    """Whether parts of a listing take fewer requests than all of it.
+
+    Not where listing takes none, nor where all is listed whatever is asked for, since it comes in no
+    order.
+    """
+    return bool(store.order.is_by_path) and not store.url.startswith(("file:", "memory:"))
 
 
 def _reach(store: ObjectStore, threads: ThreadPool, begin: int) -> int:

@@ -36,6 +36,11 @@ class AsyncFsspecDriver:
         self._driver = driver
 
     @property
+    def lists_in_order(self) -> bool | None:
+        """As of the driver for threads."""
+        return self._driver.lists_in_order
+
+    @property
     def url(self) -> str:
         """See `Driver.url`."""
         return self._driver.url

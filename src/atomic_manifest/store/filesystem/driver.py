@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import InvalidPath, UnsupportedByStore
@@ -36,7 +37,8 @@ from atomic_manifest.store.driver import (
     WriteOutcome,
     refuse_pickling,
 )
-from atomic_manifest.store.keys import folder
+from atomic_manifest.store.failures import Service
+from atomic_manifest.store.keys import folder, is_directory_bucket
 from atomic_manifest.store.local import LocalDriver
 from atomic_manifest.store.locations import local_path, refuse_query, root_in
 from atomic_manifest.threads import outlive_main
@@ -155,6 +157,13 @@ class FsspecDriver:
         return f"{type(self).__name__}({self._url!r})"
 
     @property
+    def lists_in_order(self) -> bool | None:
+        """See `store.keys.lists_in_order`."""
+        if self._calls.service == Service.GCS.value:
+            return True
+        return False if is_directory_bucket(urlsplit(self._url).netloc) else None
+
+    @property
     def endpoint(self) -> str:
         """The service, for what is remembered of it."""
         bucket, calls = self._opened()
@@ -164,7 +173,7 @@ class FsspecDriver:
     def capabilities(self) -> Capabilities | None:
         """What the provider's own service documents; None of any other."""
         bucket, calls = self._opened()
-        if self._run(bucket.endpoint()) is not None:
+        if self.lists_in_order is False or self._run(bucket.endpoint()) is not None:
             return None
         return documented(calls.service)
 
@@ -317,11 +326,13 @@ def open_bucket(fs: Any, root: str, *, env: Env) -> "tuple[FilesystemBucket, Cal
 
 def documented(service: str) -> Capabilities:
     """What a provider says of its own service."""
+    known = all_safe(service, "known")
     return replace(
-        all_safe(service, "known"),
+        known,
         put_if_match_any=UNTESTED,
         upload_if_match_any=UNTESTED,
         copy_if_match_any=UNTESTED,
+        list_order=UNTESTED if service == Service.AZURE.value else known.list_order,
     )
 
 

@@ -66,6 +66,7 @@ class PlainFilesystemDriver:
     """
 
     keeps_metadata = False
+    lists_in_order = True
 
     _url = ""  # for the `repr` of one that was refused
 

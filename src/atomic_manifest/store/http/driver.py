@@ -88,6 +88,7 @@ class HttpDriver:
     """
 
     keeps_metadata = False
+    lists_in_order = True
     _server, _root = "", ""  # for the `repr` of one that was refused
 
     def __init__(

@@ -11,6 +11,9 @@ from atomic_manifest.store.probe.writes import SAFE
 _LOOKS = 12
 """How often reads and listings are compared with what was written, at most."""
 
+_KEYS = 12
+"""Objects of which an order is seen: one of 480 million has all of them in order by accident."""
+
 _REFUSES = Finding(Support.REFUSED, "refuses although the condition holds")
 
 
@@ -139,6 +142,29 @@ def list_after_write(session: Session) -> Finding:
             session.delete(path)
             if path in _listed(session):
                 return Finding(Support.SEQUENTIAL_ONLY, "a listing held a deleted object")
+        return SAFE
+
+    return session.finding(check)
+
+
+def list_order(session: Session) -> Finding:
+    """Listings come by code point of the whole key, and start behind any key.
+
+    Seen of the objects that other checks left, and of more where those are few.
+    """
+
+    def check() -> Finding:
+        whole = [meta.path for meta in session.driver.list(session.prefix)]
+        if len(whole) < _KEYS:
+            for _ in range(_KEYS - len(whole)):
+                session.store.put(session.key("order"), session.body(1))
+            whole = [meta.path for meta in session.driver.list(session.prefix)]
+        if whole != sorted(whole):
+            return Finding(Support.IGNORED, "listings are not in order of key")
+        middle = len(whole) // 2
+        behind = session.driver.list(session.prefix, start_after=whole[middle])
+        if [meta.path for meta in behind] != whole[middle + 1 :]:
+            return Finding(Support.IGNORED, "listings do not start behind the key asked for")
         return SAFE
 
     return session.finding(check)

@@ -52,7 +52,7 @@ def probe(
         StoreError: If nothing can be written there.
     """
     with _session(store, prefix, threads, rounds, seconds, _BODY_SIZE) as session:
-        store.put(session.key("hello"), b"hello")
+        store.put(session.key("race/hello"), b"hello")
         found = {name: check(session) for name, check in _CHECKS.items()}
         found |= writes.alike(found)
         raw = raw_of(store.driver)
@@ -69,19 +69,21 @@ def probe(
 
 
 def probe_creation(store: ObjectStore, *, threads: int = CREATION_THREADS) -> Capabilities:
-    """Find out only how objects can be created if absent: the first strategy that is safe.
+    """Find out only how objects can be created if absent, by the first strategy that is safe, and
+    whether listings come in order.
 
     Raises:
         StoreError: If nothing can be written there.
     """
     with _session(store, None, threads, CREATION_ROUNDS, SECONDS, _SMALL_BODY_SIZE) as session:
-        store.put(session.key("hello"), b"hello")
+        store.put(session.key("race/hello"), b"hello")
         found: dict[str, Finding] = {}
         for strategy, name in STRATEGY_CHECKS.items():
             check = _CHECKS.get(name) or partial(_by_header, strategy=strategy)
             found[name] = check(session)
             if found[name].is_safe:
                 break
+        found["list_order"] = others.list_order(session)
     result = Capabilities(endpoint=endpoint_of(store.driver), source=REDUCED)
     return result.with_findings(found)
 
@@ -121,6 +123,7 @@ _CHECKS: Mapping[str, Callable[[Session], Finding]] = {
     "delete_if_match_any": others.delete_if_match_any,
     "read_after_write": others.read_after_write,
     "list_after_write": others.list_after_write,
+    "list_order": others.list_order,
 }
 
 

@@ -53,6 +53,11 @@ class AsyncRemoteDriver:
         self._client = remote.second
 
     @property
+    def lists_in_order(self) -> bool | None:
+        """As of the driver for threads."""
+        return self._remote.lists_in_order
+
+    @property
     def url(self) -> str:
         """See `Driver.url`."""
         return self._remote.url

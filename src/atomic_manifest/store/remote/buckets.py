@@ -16,6 +16,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from atomic_manifest.env import SYSTEM, Env
 from atomic_manifest.errors import InvalidStorageOption
 from atomic_manifest.store.failures import Failure, Service
+from atomic_manifest.store.keys import is_directory_bucket
 from atomic_manifest.store.options.values import RemoteOptions
 from atomic_manifest.store.remote.driver import Backend, RemoteDriver
 from atomic_manifest.store.remote.sdk import tried
@@ -39,6 +40,9 @@ def open_s3(bucket: str, options: RemoteOptions, *, url: str, prefix: str) -> Re
         version_tags=not _is_amazon(options),
         customer_key="sse_customer_key_base64" in options.config,
     )
+
+    if is_directory_bucket(bucket) and "endpoint" not in options.config:
+        options = replace(options, config={"s3_express": "true", **options.config})
 
     def second() -> "Calls":
         from atomic_manifest.store.remote.s3_verbs import open_s3_verbs  # noqa: PLC0415 - loads an SDK

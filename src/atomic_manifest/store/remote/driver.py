@@ -98,6 +98,15 @@ class RemoteDriver:
         return self._url
 
     @property
+    def lists_in_order(self) -> bool | None:
+        """See `store.keys.lists_in_order`."""
+        raw = self.raw()
+        if raw.is_directory_bucket:
+            return False
+        known = raw.endpoint is None and raw.service is not Service.AZURE  # it has folders in some
+        return True if known else None
+
+    @property
     def requests(self) -> Backend:
         """The bucket, with an SDK that makes one attempt."""
         THREADS.need()

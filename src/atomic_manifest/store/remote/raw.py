@@ -25,7 +25,7 @@ from atomic_manifest.store.driver import (
     check_path,
 )
 from atomic_manifest.store.failures import Failure, Service, failed_request, write_outcome
-from atomic_manifest.store.keys import check_metadata
+from atomic_manifest.store.keys import check_metadata, is_directory_bucket
 from atomic_manifest.store.remote.driver import Backend
 from atomic_manifest.store.remote.forks import THREADS
 from atomic_manifest.store.remote.sdk import tried
@@ -81,6 +81,12 @@ class Raw:
     def service(self) -> Service:
         """Whose rules the bucket follows."""
         return self._service
+
+    @property
+    def is_directory_bucket(self) -> bool:
+        """Whether it is one of Amazon's directory buckets."""
+        name = str(dict(self._backend.config).get("bucket", ""))
+        return self._service is Service.S3 and is_directory_bucket(name)
 
     @property
     def endpoint(self) -> str | None:

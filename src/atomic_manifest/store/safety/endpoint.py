@@ -44,7 +44,8 @@ def endpoint_of(driver: Driver) -> str:
     raw = raw_of(driver)
     if raw is not None:
         service = raw.service.value
-        return raw.endpoint or _PROVIDERS.get(service, service)
+        own = _PROVIDERS.get(service, service)
+        return raw.endpoint or (f"{own} (directory bucket)" if raw.is_directory_bucket else own)
     if isinstance(innermost, MemoryDriver | LocalDriver):
         return "this process's memory" if isinstance(innermost, MemoryDriver) else "a file system"
     return str(getattr(innermost, "endpoint", None) or driver.url)
@@ -54,7 +55,7 @@ def known_capabilities(driver: Driver) -> Capabilities | None:
     """What is known of a driver's service; None if it takes a probe to know.
 
     Known are memory, local files, and the providers' own services: Amazon S3, Google Cloud Storage
-    and Azure Blob Storage, each at no endpoint but its own.
+    and Azure Blob Storage, each at no endpoint but its own. Amazon's directory buckets follow other rules.
     """
     innermost = unwrapped(driver)
     declared = getattr(innermost, "capabilities", None)
@@ -64,7 +65,7 @@ def known_capabilities(driver: Driver) -> Capabilities | None:
     if isinstance(innermost, MemoryDriver | LocalDriver):
         return all_safe(endpoint, "known")
     raw = raw_of(driver)
-    if raw is None or raw.endpoint is not None:
+    if raw is None or raw.endpoint is not None or raw.is_directory_bucket:
         return None
     documented = all_safe(endpoint, "known")
     return replace(
@@ -72,4 +73,5 @@ def known_capabilities(driver: Driver) -> Capabilities | None:
         put_if_match_any=UNTESTED,
         upload_if_match_any=UNTESTED,
         copy_if_match_any=UNTESTED,
+        list_order=UNTESTED if raw.service.name == "AZURE" else documented.list_order,
     )

@@ -58,6 +58,7 @@ def capabilities_of(store: ObjectStore, *, creation_only: bool = False) -> Capab
             else:
                 found = probe(store)
             remember(store, found)
+        store.order.learn(found.list_order)
         return found
 
 
