@@ -53,6 +53,7 @@ EXPECTED = {
         read_after_write=SAFE,
         list_after_write=SAFE,
         list_order=SAFE,
+        bulk_delete=SAFE,
     ),
     "seaweedfs": Capabilities(
         endpoint="",
@@ -75,6 +76,7 @@ EXPECTED = {
         read_after_write=SAFE,
         list_after_write=SAFE,
         list_order=Finding(Support.IGNORED, "listings are not in order of key"),
+        bulk_delete=SAFE,
     ),
     "moto": Capabilities(
         endpoint="",
@@ -97,6 +99,7 @@ EXPECTED = {
         read_after_write=SAFE,
         list_after_write=SAFE,
         list_order=SAFE,
+        bulk_delete=SAFE,
     ),
     "localbucket": Capabilities(
         endpoint="",
@@ -119,6 +122,7 @@ EXPECTED = {
         read_after_write=SAFE,
         list_after_write=SAFE,
         list_order=SAFE,
+        bulk_delete=Finding(Support.REFUSED, "501 Not Implemented (NotImplemented)"),
     ),
     "nanio": Capabilities(
         endpoint="",
@@ -144,6 +148,7 @@ EXPECTED = {
         read_after_write=SAFE,
         list_after_write=SAFE,
         list_order=SAFE,
+        bulk_delete=SAFE,
     ),
     "azurite": Capabilities(
         endpoint="",

@@ -42,6 +42,7 @@ class CallFailed(Exception):
         code: The service's own name of the error, if it told one; safe to show.
         etag: The current ETag, if the answer told it.
         retry_after: Seconds that the service asked to wait, if it did.
+        key: Which of several objects it is about.
     """
 
     def __init__(
@@ -51,12 +52,19 @@ class CallFailed(Exception):
         *,
         etag: ETag | None = None,
         retry_after: float | None = None,
+        key: str | None = None,
     ) -> None:
         super().__init__(status, code)
+        self.key = key
         self.status = status
         self.code = code
         self.etag = etag
         self.retry_after = retry_after
+
+    @property
+    def is_of_missing(self) -> bool:
+        """Whether there is no such object, in a bucket that is there."""
+        return self.status == HTTPStatus.NOT_FOUND and self.code not in _NOTHING_TO_WRITE_TO
 
     @property
     def summary(self) -> str:
@@ -94,7 +102,7 @@ def write_outcome(
     match failed.status:
         case 412 | 304:
             return Refused(failed.etag)
-        case 404 if isinstance(when, IfMatch) and failed.code not in _NOTHING_TO_WRITE_TO:
+        case 404 if isinstance(when, IfMatch) and failed.is_of_missing:
             return Refused()
         case 409 if isinstance(when, IfAbsent) and failed.code in _EXISTS:
             return Refused(failed.etag)
@@ -113,7 +121,7 @@ def failed_request(service: str, path: str, failed: CallFailed) -> StoreError:
     name, status = path or "the root", failed.status
     if status is None or status in _PROVE_NOTHING:
         return _unanswered(service, path, failed)
-    if status == 404 and failed.code not in _NOTHING_TO_WRITE_TO:  # noqa: PLR2004
+    if failed.is_of_missing:
         return NotFound(f"{name} does not exist", path=path)
     if status == 304:  # noqa: PLR2004
         return NotModified(f"{name} has not changed", path=path)

@@ -128,6 +128,7 @@ class Capabilities:
         list_after_write: Whether a listing shows what was written and not what was deleted.
         list_order: Whether listings come in order of key and can start behind any key. Where they do
             not, folders are listed whole and put in order here.
+        bulk_delete: Whether one request deletes many objects. Where none does, each has its own.
     """
 
     endpoint: str
@@ -153,6 +154,7 @@ class Capabilities:
     read_after_write: Finding = UNTESTED
     list_after_write: Finding = UNTESTED
     list_order: Finding = UNTESTED
+    bulk_delete: Finding = UNTESTED
 
     @property
     def is_reduced(self) -> bool:

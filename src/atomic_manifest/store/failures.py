@@ -60,6 +60,10 @@ _NO_ANSWER = (
 )
 
 
+NO_BATCHES = frozenset({400, 403, 404, 405, 411, 501})
+"""What services without `DeleteObjects` answer to it: Google's S3 interface, Alibaba OSS and others."""
+
+
 class Service(Enum):
     """Whose rules a remote store follows."""
 

@@ -29,6 +29,7 @@ from atomic_manifest.store.filesystem.calls import (
     NotAsked,
     Page,
     as_body,
+    delete_each,
     endpoint_of,
     own,
     send_once,
@@ -159,8 +160,7 @@ class AzureCalls:
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """See `Calls.delete_many`."""
-        for key in keys:
-            await self.delete(key, None, None)
+        await delete_each(self, keys)
 
     async def page(self, prefix: str, after: str, token: str | None) -> Page:
         """See `Calls.page`. The service cannot begin after a key."""

@@ -133,6 +133,8 @@ class FilesystemBucket:
             try:
                 await readable(self._calls.delete(key, when, version))
             except CallFailed as failed:
+                if when is None and version is None and failed.is_of_missing:
+                    return Deleted()
                 failure = failed
             else:
                 return Deleted()
@@ -142,9 +144,17 @@ class FilesystemBucket:
         """See `Driver.delete_many`."""
         named = list(paths)
         keys = [self._key(path) for path in named]
-        if named:
-            with self._reported(named[0]):
+        if not named:
+            return
+        with self._asked(named[0]):
+            try:
                 await readable(self._calls.delete_many(keys))
+            except CallFailed as failed:
+                path = named[0] if failed.key is None else failed.key[len(self._root) :]
+                error = failed_request(self._calls.service, path, failed)
+            else:
+                return
+        raise error
 
     async def page(self, prefix: str, start_after: str | None, token: str | None) -> Page:
         """One page of `Driver.list`, from the one before on; the first for an empty token."""

@@ -8,7 +8,7 @@ second time when a kept connection breaks before the answer: a conditional write
 landed would then be refused because of itself. So `send_once` comes first.
 """
 
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Semaphore, gather
 from collections.abc import Awaitable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -132,6 +132,9 @@ async def readable(asked: Awaitable[_T]) -> _T:
     raise CallFailed(None, UNREADABLE)
 
 
+_AT_ONCE = 16
+"""Requests under way."""
+
 LARGE = 1 << 20
 """Bytes from which aiohttp wants a body as a file, so as not to hold up the event loop."""
 
@@ -139,6 +142,28 @@ LARGE = 1 << 20
 def as_body(data: bytes) -> bytes | BytesIO:
     """A request's body in the form that aiohttp wants."""
     return data if len(data) <= LARGE else BytesIO(data)
+
+
+async def delete_each(calls: Calls, keys: Sequence[str]) -> None:
+    """Delete objects by a request for each, several under way at once; missing ones are no error.
+
+    Raises:
+        CallFailed: If a deletion failed, of which it has the key; the others were tried.
+    """
+    free = Semaphore(_AT_ONCE)
+
+    async def delete(key: str) -> None:
+        async with free:
+            try:
+                await calls.delete(key, None, None)
+            except CallFailed as failed:
+                if not failed.is_of_missing:
+                    failed.key = key
+                    raise
+
+    for failed in await gather(*map(delete, keys), return_exceptions=True):
+        if failed is not None:
+            raise failed
 
 
 def send_once(session: Any) -> Any:

@@ -31,11 +31,13 @@ from atomic_manifest.errors import (
 from atomic_manifest.store.answers import CallFailed
 from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import Data, Object, ObjectMeta
+from atomic_manifest.store.failures import NO_BATCHES
 from atomic_manifest.store.filesystem import s3_copy
 from atomic_manifest.store.filesystem.calls import (
     UNREADABLE,
     NotAsked,
     Page,
+    delete_each,
     endpoint_of,
     own,
     send_once,
@@ -87,6 +89,7 @@ class S3Calls:
         self._again = own(fs)
         self._extra: Mapping[str, Any] = {**fs.s3_additional_kwargs, **fs.req_kw}
         self._bucket = bucket
+        self._takes_batches = True
 
     @property
     def loop(self) -> AbstractEventLoop:
@@ -185,10 +188,25 @@ class S3Calls:
     async def delete_many(self, keys: Sequence[str]) -> None:
         """See `Calls.delete_many`."""
         for start in range(0, len(keys), _PAGE):
-            named = [{"Key": key} for key in keys[start : start + _PAGE]]
-            told = await self.ask("delete_objects", {"Delete": {"Objects": named, "Quiet": True}})
-            for error in told.get("Errors", []):
-                raise CallFailed(_STATUS.get(error.get("Code"), 500), error.get("Code"))
+            batch = keys[start : start + _PAGE]
+            if self._takes_batches:
+                batch = await self._delete_batch(batch)
+            await delete_each(self, batch)
+
+    async def _delete_batch(self, keys: Sequence[str]) -> Sequence[str]:
+        """Delete objects by one request; which are left to be deleted by one each."""
+        asked = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        try:
+            told = await self.ask("delete_objects", {"Delete": asked})
+        except CallFailed as failed:
+            if failed.status not in NO_BATCHES:
+                raise
+            self._takes_batches = False
+            return keys
+        for error in told.get("Errors", []):
+            status = _STATUS.get(error.get("Code"), 500)
+            raise CallFailed(status, error.get("Code"), key=error.get("Key"))
+        return ()
 
     async def page(self, prefix: str, after: str, token: str | None) -> Page:
         """See `Calls.page`."""

@@ -1,9 +1,9 @@
-"""Checks that need requests no SDK sends: the form of ETags, and two conditional headers at once."""
+"""Checks of single requests: the form of ETags, two conditional headers at once, a batch of deletions."""
 
 from http import HTTPStatus
 
 from atomic_manifest.errors import StoreError, StoreUnavailable
-from atomic_manifest.store.capabilities import BothHeaders, ETagForm
+from atomic_manifest.store.capabilities import UNTESTED, BothHeaders, ETagForm, Finding, Support
 from atomic_manifest.store.failures import Service
 from atomic_manifest.store.probe.session import Session
 from atomic_manifest.store.remote.raw import Raw, RawAnswer
@@ -44,6 +44,25 @@ def both_headers(session: Session, raw: Raw) -> BothHeaders:
         case False, True:
             return BothHeaders.IF_NONE_MATCH
     return BothHeaders.BOTH
+
+
+def bulk_delete(session: Session, raw: Raw) -> Finding:
+    """Several objects by one request, `DeleteObjects`; without it each is deleted by itself."""
+    if raw.service is not Service.S3:
+        return UNTESTED
+
+    def check() -> Finding:
+        paths = [session.key("batch"), session.key("batch")]
+        for path in paths:
+            session.store.put(path, session.body(1))
+        refusal = raw.batch_refusal(paths)
+        if refusal is not None:
+            return Finding(Support.REFUSED, refusal)
+        if any(session.read(path) is not None for path in paths):
+            return Finding(Support.IGNORED, "objects are still there")
+        return Finding(Support.SAFE)
+
+    return session.finding(check)
 
 
 def _sent(answer: RawAnswer) -> RawAnswer:

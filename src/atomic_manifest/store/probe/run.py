@@ -64,6 +64,7 @@ def probe(
         if raw is not None:
             told["etag_form"] = headers.etag_form(session, raw)
             told["both_headers"] = headers.both_headers(session, raw)
+            found["bulk_delete"] = headers.bulk_delete(session, raw)
         result = Capabilities(endpoint=endpoint_of(store.driver), source="probe", **told)
         return result.with_findings(found)
 

@@ -14,7 +14,6 @@ from atomic_manifest.store.conditions import Condition, ETag
 from atomic_manifest.store.driver import DriverUpload
 from atomic_manifest.store.keys import folder
 from atomic_manifest.store.object_store import ObjectStore
-from atomic_manifest.store.safety.endpoint import raw_of
 from atomic_manifest.threads import ThreadPool, at_once
 
 _T = TypeVar("_T")
@@ -225,26 +224,15 @@ class Session:
             with suppress(StoreError):
                 upload.abort()
         try:
-            self._delete(self._paths)
+            self.store.delete_many(self._paths)
         except StoreError as error:
             _log.warning(
                 "the probe left objects below %s/%s: %s", self.store.url, self.prefix, error
             )
 
     def delete(self, path: str) -> None:
-        """Delete an object, whether or not the service takes deletions in batches."""
-        self._delete([path])
-
-    def _delete(self, paths: Sequence[str]) -> None:
-        try:
-            self.store.delete_many(paths)
-        except StoreUnavailable:
-            raise
-        except StoreError:
-            raw = raw_of(self.driver)
-            if raw is None:
-                raise
-            raw.delete_each(paths)
+        """Delete an object."""
+        self.store.delete(path)
 
 
 def bare_message(error: StoreError) -> str:

@@ -4,7 +4,8 @@ Everything `remote.driver` promises holds here. What goes through the second cli
 loop, and is waited for.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -200,7 +201,11 @@ class AsyncRemoteDriver:
             return
         given = iter(paths)
         while batch := list(islice(given, PAGE)):
-            await self._delete(batch[0], [self._terms.key(path) for path in batch])
+            keys = [self._terms.key(path) for path in batch]
+            backend = self._remote.for_deletions(len(batch))
+            failure = await tried_async(partial(obstore.delete_async, backend, keys))
+            if self._remote.needs_each(batch[0], failure):
+                await self._delete_each(batch, keys)
 
     def list(
         self, prefix: str = "", *, start_after: str | None = None
@@ -242,14 +247,16 @@ class AsyncRemoteDriver:
             for meta in page:
                 yield meta
 
-    async def _delete(self, path: str, key: str | Keys) -> None:
-        try:
-            ask = partial(obstore.delete_async, self._remote.requests, key)
+    async def _delete_each(self, paths: Sequence[str], keys: Keys) -> None:
+        backend = self._remote.for_deletions(1)
+        if await tried_async(partial(obstore.delete_async, backend, keys)) is not None:
+            for path, key in zip(paths, keys, strict=True):
+                await self._delete(path, key)
+
+    async def _delete(self, path: str, key: str) -> None:
+        with suppress(NotFound):
+            ask = partial(obstore.delete_async, self._remote.for_deletions(1), key)
             await self._terms.asked_async(path, ask)
-        except NotFound:
-            if isinstance(key, list):  # what follows the missing one was not deleted
-                for single in key:
-                    await self._delete(path, single)
 
 
 class AsyncRemoteUpload:

@@ -14,7 +14,8 @@ Invariants:
 See `remote.terms` for what is sent.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -38,7 +39,13 @@ from atomic_manifest.store.driver import (
     check_path,
     refuse_pickling,
 )
-from atomic_manifest.store.failures import Failure, Service, write_outcome
+from atomic_manifest.store.failures import (
+    NO_BATCHES,
+    Failure,
+    Service,
+    failed_request,
+    write_outcome,
+)
 from atomic_manifest.store.remote.forks import THREADS
 from atomic_manifest.store.remote.sdk import tried
 from atomic_manifest.store.remote.second_client import SecondClient
@@ -90,6 +97,8 @@ class RemoteDriver:
         self.second = SecondClient(dialect, second, prefix)
         self._open_uploads = uploads
         self._uploads: Backend | None = None
+        self._singly: Backend | None = None
+        self._takes_batches = dialect.service is Service.S3
         self._url = url
 
     @property
@@ -257,13 +266,16 @@ class RemoteDriver:
         return Deleted()
 
     def delete_many(self, paths: Iterable[str]) -> None:
-        """See `Driver.delete_many`. S3 takes a thousand in one request."""
+        """See `Driver.delete_many`. S3 takes a thousand in one request; see `needs_each`."""
         if self.terms.dialect.second_writes or THREADS.lost:
             self._second("").run(lambda bucket: bucket.delete_many(paths))
             return
         given = iter(paths)
         while batch := list(islice(given, PAGE)):
-            self._delete(batch[0], [self.terms.key(path) for path in batch])
+            keys = [self.terms.key(path) for path in batch]
+            ask = partial(obstore.delete, self.for_deletions(len(batch)), keys)
+            if self.needs_each(batch[0], tried(ask)):
+                self._delete_each(batch, keys)
 
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectMeta]:
         """See `Driver.list`. The order is the service's own, which is by code point."""
@@ -299,13 +311,41 @@ class RemoteDriver:
             )
             yield from page
 
-    def _delete(self, path: str, key: str | Keys) -> None:
-        try:
-            self.terms.asked(path, partial(obstore.delete, self.requests, key))
-        except NotFound:
-            if isinstance(key, list):  # what follows the missing one was not deleted
-                for single in key:
-                    self._delete(path, single)
+    def for_deletions(self, number: int) -> Backend:
+        """The bucket, with an SDK that makes one attempt at the deletion of so many objects."""
+        if number > 1 and self._takes_batches:
+            return self.requests
+        THREADS.need()
+        if self._singly is None:
+            self._singly = self.raw().single_deletes()
+        return self._singly
+
+    def needs_each(self, path: str, failure: Failure | None) -> bool:
+        """Whether a batch of deletions failed so that each is to be made by itself.
+
+        Some were carried out, or none, where the service has no such request; that is remembered.
+        Whichever it is, the deletion that cannot be made is found by making each.
+
+        Raises:
+            StoreUnavailable: If the service did not answer.
+        """
+        if failure is None:
+            return False
+        error = failed_request(self.terms.service, path, failure)
+        if isinstance(error, StoreUnavailable):
+            raise error
+        if failure.status in NO_BATCHES:
+            self._takes_batches = False
+        return True
+
+    def _delete_each(self, paths: Sequence[str], keys: Keys) -> None:
+        if tried(partial(obstore.delete, self.for_deletions(1), keys)) is not None:
+            for path, key in zip(paths, keys, strict=True):
+                self._delete(path, key)
+
+    def _delete(self, path: str, key: str) -> None:
+        with suppress(NotFound):
+            self.terms.asked(path, partial(obstore.delete, self.for_deletions(1), key))
 
 
 def _read(backend: Backend, key: str, options: Any) -> "tuple[GetResult, Bytes]":

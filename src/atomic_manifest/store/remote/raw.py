@@ -8,7 +8,6 @@ pool and go through proxies as the driver's own client does.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from atomic_manifest.store.driver import (
     Written,
     check_path,
 )
-from atomic_manifest.store.failures import Failure, Service, failed_request, write_outcome
+from atomic_manifest.store.failures import NO_BATCHES, Failure, Service, write_outcome
 from atomic_manifest.store.keys import check_metadata, is_directory_bucket
 from atomic_manifest.store.remote.driver import Backend
 from atomic_manifest.store.remote.forks import THREADS
@@ -83,10 +82,14 @@ class Raw:
         return self._service
 
     @property
+    def _is_s3(self) -> bool:
+        return self._service is Service.S3
+
+    @property
     def is_directory_bucket(self) -> bool:
         """Whether it is one of Amazon's directory buckets."""
         name = str(dict(self._backend.config).get("bucket", ""))
-        return self._service is Service.S3 and is_directory_bucket(name)
+        return self._is_s3 and is_directory_bucket(name)
 
     @property
     def endpoint(self) -> str | None:
@@ -118,18 +121,23 @@ class Raw:
             raise StoreUnavailable(f"{path}: {result.summary}", path=path)
         return RawAnswer(result.status, None)
 
-    def delete_each(self, paths: Iterable[str]) -> None:
-        """Delete objects one request each, for services that take no batches.
+    def single_deletes(self) -> Backend:
+        """The bucket, with an SDK that sends one `DELETE` for each object."""
+        return self._client({}, disable_bulk_delete="true") if self._is_s3 else self._backend
+
+    def batch_refusal(self, paths: Iterable[str]) -> str | None:
+        """Delete objects in one request; what the service says if it has no such request.
 
         Raises:
-            StoreError: At the first deletion that fails.
+            StoreUnavailable: If it goes unanswered.
         """
-        THREADS.need()
-        client = self._client({}, disable_bulk_delete="true")
-        for path in paths:
-            failure = tried(partial(obstore.delete, client, self._root + check_path(path)))
-            if failure is not None and failure.status != HTTPStatus.NOT_FOUND:
-                raise failed_request(self._service, path, failure)
+        keys = [self._root + check_path(path) for path in paths]
+        failure = tried(partial(obstore.delete, self._backend, keys))
+        if failure is None:
+            return None
+        if failure.status not in NO_BATCHES:
+            raise StoreUnavailable(f"the deletion of a batch gave {failure.summary}", path="")
+        return failure.summary
 
     def creator(self, headers: Mapping[str, str]) -> Creator:
         """A function that puts with these headers, which must make the service refuse to overwrite.
@@ -171,10 +179,11 @@ class Raw:
 
     def _client(self, headers: Mapping[str, str], **config: str) -> Backend:
         known: Any = self._backend
-        own = {k: v for k, v in config.items() if self._service is Service.S3}
+        options = known.client_options or {}
+        kept = options.get("default_headers") or {}
         opened: Backend = type(known)(
-            config={**known.config, **own},
-            client_options={**(known.client_options or {}), "default_headers": dict(headers)},
+            config={**known.config, **config},
+            client_options={**options, "default_headers": {**kept, **headers}},
             retry_config=known.retry_config,
             credential_provider=known.credential_provider,
         )
