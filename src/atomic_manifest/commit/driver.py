@@ -146,6 +146,8 @@ def perform(request: StoreRequest, store: store_driver.Driver) -> Event:
 def _create(store: store_driver.Driver, version: int, data: bytes) -> Event:
     try:
         outcome = store.put(entry_path(version), data, when=IfAbsent())
+    except store_driver.NeverSent as error:
+        return Failed(error)
     except StoreUnavailable as error:
         return Unanswered(error)
     except StoreError as error:

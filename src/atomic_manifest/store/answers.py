@@ -28,6 +28,7 @@ from atomic_manifest.store.driver import (
     Refused,
     Unanswered,
 )
+from atomic_manifest.store.failures import CREDENTIAL_FAULTS
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _NOTHING_TO_WRITE_TO = frozenset({"NoSuchBucket", "ContainerNotFound", "NoSuchUpload"})
@@ -119,6 +120,9 @@ def write_outcome(
 def failed_request(service: str, path: str, failed: CallFailed) -> StoreError:
     """The exception of a failed request whose meaning does not depend on a write's condition."""
     name, status = path or "the root", failed.status
+    if failed.code in CREDENTIAL_FAULTS:
+        told = f"{name}: {service} says {failed.summary}; {CREDENTIAL_FAULTS[failed.code]}"
+        return StorePermissionDenied(told, path=path)
     if status is None or status in _PROVE_NOTHING:
         return _unanswered(service, path, failed)
     if failed.is_of_missing:

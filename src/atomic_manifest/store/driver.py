@@ -17,10 +17,14 @@ from datetime import datetime
 from enum import Enum
 from typing import NoReturn, Protocol, TypeAlias, runtime_checkable
 
-from atomic_manifest.errors import InvalidPath
+from atomic_manifest.errors import InvalidPath, StoreUnavailable
 from atomic_manifest.store.conditions import Condition, ETag, IfMatch
 
 Data: TypeAlias = bytes | bytearray | memoryview
+
+
+class NeverSent(StoreUnavailable):
+    """No connection was made, in the one attempt there was: of a write, too, nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ What the answers to a write prove:
 * 412 and 304: the condition did not hold. On Azure, where it means "exists", 409 on create too.
 * 404 on `IfMatch`: the same, there is no object.
 * 409, 429: the request was declined before anything was written.
+* No connection at the only attempt: nothing was sent (`NeverSent`).
 * 408, 5xx, no answer, an answer that breaks off: nothing. A panic of the SDK neither.
 * 501: the service lacks the operation. Other 4xx and redirects: the request can never succeed.
 """
@@ -18,6 +19,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from atomic_manifest.errors import (
     InvalidPath,
@@ -32,6 +34,7 @@ from atomic_manifest.store.conditions import Condition, IfAbsent, IfMatch
 from atomic_manifest.store.driver import (
     Contended,
     ContendedCause,
+    NeverSent,
     Refused,
     Unanswered,
     WriteOutcome,
@@ -45,6 +48,34 @@ _CREDENTIAL_SERVICES = (
     "metadata.google.internal",
     "token request",
     "AssumeRoleWithWebIdentity",
+)
+_ADDRESS = re.compile(r"uri: Some\(\s*(https?://[^\s,)]+)")
+CREDENTIAL_FAULTS = {
+    "ExpiredToken": "the session token has expired: get new credentials",
+    "ExpiredTokenException": "the session token has expired: get new credentials",
+    "TokenRefreshRequired": "the session token has expired: get new credentials",
+    "InvalidToken": "the session token is not valid: get new credentials",
+    "InvalidAccessKeyId": "the service does not know the access key: look at `key`",
+    "SignatureDoesNotMatch": "the secret does not belong to the access key, or the region is wrong:"
+    " look at `secret` and `region`",
+    "RequestTimeTooSkewed": "this machine's clock differs too much from the service's: set it",
+    "AuthenticationFailed": "the account key or the shared access signature is wrong or has expired",
+}
+"""What to do about credentials, by the service's name of the error."""
+_NEVER_SENT = ("max_retries: 0,", "kind: Connect,")
+"""Of the one attempt that was made: it ended before there was a connection."""
+_NO_CONNECTION = (
+    ("ConnectionRefused", "refuses connections"),
+    ("dns error", "is a host without an address"),
+    ("UnknownIssuer", "has a certificate of an authority that is not trusted (`ca_bundle`)"),
+    ("CaUsedAsEndEntity", "has a certificate that is not trusted (`ca_bundle`)"),
+    ("NotValidForName", "has a certificate for another host"),
+    ("NotYetValid", "has a certificate that is not valid yet (look at the clocks)"),
+    ("certificate: Expired", "has a certificate that has expired"),
+    ("ExpiredContext", "has a certificate that has expired"),
+    ("InvalidCertificate(Expired", "has a certificate that has expired"),
+    ("certificate", "has a certificate that is not trusted"),
+    ("InvalidContentType", "does not speak TLS (https)"),
 )
 _VERDICTS = frozenset(
     {"AlreadyExistsError", "PreconditionError", "NotModifiedError", "FileNotFoundError"}
@@ -97,6 +128,20 @@ class Failure:
     def is_panic(self) -> bool:
         """Whether the SDK gave up on itself. Its classes for that can be imported from nowhere."""
         return self.kind in ("PanicException", "RustPanic")
+
+    @property
+    def never_sent(self) -> bool:
+        """Whether it is sure that nothing was sent."""
+        return self.status is None and all(sign in self.text for sign in _NEVER_SENT)
+
+    @property
+    def unreached(self) -> str:
+        """What could not be reached and why, if it was `never_sent`; safe to show."""
+        found = _ADDRESS.search(self.text)
+        told = urlsplit(found[1]) if found else None
+        host = "the service" if told is None else told.netloc.rpartition("@")[2]
+        reason = (words for needle, words in _NO_CONNECTION if needle in self.text)
+        return f"{host} {next(reason, 'cannot be connected to')}"
 
     @property
     def is_of_credentials(self) -> bool:
@@ -153,6 +198,8 @@ def write_outcome(
     if failure.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Contended(ContendedCause.THROTTLED)
     error = failed_request(service, path, failure)
+    if isinstance(error, NeverSent):
+        raise error
     if isinstance(error, StoreUnavailable) or failure.is_panic:
         return Unanswered(error)
     if isinstance(error, NotFound):
@@ -165,14 +212,15 @@ def failed_request(service: Service, path: str, failure: Failure) -> StoreError:
     told = f"{path or 'the root'}: {service.value} says {failure.summary}"
     if failure.is_of_credentials:
         return _without_credentials(service, path, failure)
+    advice = CREDENTIAL_FAULTS.get(failure.code or "")
     match failure.status:
         case 404:
             missing = "the bucket does not exist" if _is_bucket(failure) else "does not exist"
             return NotFound(f"{path or 'the root'}: {missing}", path=path)
         case 304:
             return NotModified(f"{path} has not changed", path=path)
-        case 401 | 403:
-            return StorePermissionDenied(told, path=path)
+        case status if advice or status in (401, 403):
+            return StorePermissionDenied(f"{told}; {advice}" if advice else told, path=path)
         case 501:
             return UnsupportedByStore(told, path=path)
         case 416:
@@ -205,6 +253,12 @@ def _unproven(service: Service, path: str, failure: Failure) -> StoreError:
         return UnsupportedByStore(f"{path}: not supported by {service.value}", path=path)
     if failure.kind in ("InvalidPathError", "ValueError"):
         return InvalidPath(f"a path that {service.value} cannot have: {path!r}", path=path)
+    if failure.never_sent:
+        return NeverSent(
+            f"{path or 'the root'}: {failure.unreached}; nothing was sent, look at the endpoint and the"
+            " network",
+            path=path,
+        )
     verb = "says" if failure.status else "gave"
     return StoreUnavailable(
         f"{path or 'the root'}: {service.value} {verb} {failure.summary}", path=path

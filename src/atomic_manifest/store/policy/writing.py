@@ -25,9 +25,18 @@ from typing import TYPE_CHECKING
 from atomic_manifest.errors import Contended as LostEveryRace
 from atomic_manifest.errors import StoreError, UnsupportedByStore
 from atomic_manifest.store.conditions import Condition, IfAbsent, IfMatch, holds
-from atomic_manifest.store.driver import Deleted, Object, ObjectMeta, Refused, Unanswered, Written
+from atomic_manifest.store.driver import (
+    Deleted,
+    NeverSent,
+    Object,
+    ObjectMeta,
+    Refused,
+    Unanswered,
+    Written,
+)
 from atomic_manifest.store.policy.attempts import (
     WRITE_ID,
+    NotSent,
     Settled,
     carry_out,
     is_conflict,
@@ -124,7 +133,10 @@ class Write:
         if self.parts is not None:
             return (yield from self._send_parts(self.parts, when))
         options = {"when": when, "metadata": self.metadata}
-        outcome: Sent = yield Call("put", (self.path, self.body.data), options)
+        try:
+            outcome: Sent = yield Call("put", (self.path, self.body.data), options)
+        except NeverSent as error:
+            return NotSent(error)
         return outcome
 
     def _send_parts(self, parts: "Parts", when: Condition | None) -> "Steps[Sent]":
