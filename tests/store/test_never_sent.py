@@ -11,6 +11,7 @@ from atomic_manifest.store import AsyncObjectStore, IfAbsent, ObjectStore, answe
 from atomic_manifest.store.conditions import IfMatch
 from atomic_manifest.store.driver import NeverSent, Unanswered
 from atomic_manifest.store.failures import Failure, Service, write_outcome
+from atomic_manifest.store.filesystem.driver import FsspecDriver
 from atomic_manifest.store.policy.pacing import Retry
 
 REFUSED = ("http://127.0.0.1:1", "k: 127.0.0.1:1 refuses connections; nothing was sent")
@@ -99,3 +100,13 @@ def test_credentials_that_are_refused_say_what_to_do(code, advice, status):
     told = answers.failed_request("S3", "k", answers.CallFailed(status, code))
     assert isinstance(told, StorePermissionDenied)
     assert advice in str(told)
+
+
+def test_the_second_client_tells_it_too():
+    s3fs = pytest.importorskip("s3fs")
+    fs = s3fs.S3FileSystem(
+        key="k", secret="s", endpoint_url="http://127.0.0.1:1", skip_instance_cache=True
+    )
+    store = ObjectStore(FsspecDriver(fs, "b/x"), retry=Retry(attempts=1))
+    with pytest.raises(StoreUnavailable, match="no connection to its host; nothing was sent"):
+        store.put("k", b"1", when=IfAbsent())

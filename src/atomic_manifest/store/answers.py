@@ -25,6 +25,7 @@ from atomic_manifest.store.conditions import Condition, ETag, IfAbsent, IfMatch
 from atomic_manifest.store.driver import (
     Contended,
     ContendedCause,
+    NeverSent,
     Refused,
     Unanswered,
 )
@@ -44,6 +45,7 @@ class CallFailed(Exception):
         etag: The current ETag, if the answer told it.
         retry_after: Seconds that the service asked to wait, if it did.
         key: Which of several objects it is about.
+        never_sent: No connection was made, at the only attempt.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class CallFailed(Exception):
         etag: ETag | None = None,
         retry_after: float | None = None,
         key: str | None = None,
+        never_sent: bool = False,
     ) -> None:
         super().__init__(status, code)
+        self.never_sent = never_sent
         self.key = key
         self.status = status
         self.code = code
@@ -112,7 +116,7 @@ def write_outcome(
         case 429:
             return Contended(ContendedCause.THROTTLED)
     error = failed_request(service, path, failed)
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable) and not isinstance(error, NeverSent):
         return Unanswered(error)
     raise error
 
@@ -137,6 +141,10 @@ def failed_request(service: str, path: str, failed: CallFailed) -> StoreError:
 def _unanswered(service: str, path: str, failed: CallFailed) -> StoreUnavailable:
     verb = "gave" if failed.status is None else "says"
     told = f"{path or 'the root'}: {service} {verb} {failed.summary}"
+    if failed.never_sent:
+        return NeverSent(
+            f"{told}; nothing was sent, look at the endpoint and the network", path=path
+        )
     if failed.retry_after is None:
         return StoreUnavailable(told, path=path)
     told += f", and asks to wait {failed.retry_after:g} s"

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
@@ -337,6 +338,8 @@ def _read(error: Exception) -> CallFailed | NotAsked:
     if isinstance(error, ParamValidationError):
         text = f"the installed botocore cannot ask S3 for it: {error.kwargs['report']}"
         return NotAsked(UnsupportedByStore, text)
+    if isinstance(error, EndpointConnectionError):
+        return CallFailed(None, "no connection to its host", never_sent=True)
     return CallFailed(None)
 
 

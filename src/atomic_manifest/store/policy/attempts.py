@@ -25,6 +25,7 @@ from atomic_manifest.store.driver import (
     Contended,
     ContendedCause,
     Deleted,
+    NeverSent,
     ObjectMeta,
     Refused,
     Unanswered,
@@ -78,6 +79,8 @@ def carry_out(
     while True:
         try:
             outcome = yield from attempt()
+        except NeverSent as error:
+            outcome = NotSent(error)
         except StoreError:
             if unanswered is None or settle is None:
                 raise

@@ -27,7 +27,6 @@ from atomic_manifest.errors import StoreError, UnsupportedByStore
 from atomic_manifest.store.conditions import Condition, IfAbsent, IfMatch, holds
 from atomic_manifest.store.driver import (
     Deleted,
-    NeverSent,
     Object,
     ObjectMeta,
     Refused,
@@ -36,7 +35,6 @@ from atomic_manifest.store.driver import (
 )
 from atomic_manifest.store.policy.attempts import (
     WRITE_ID,
-    NotSent,
     Settled,
     carry_out,
     is_conflict,
@@ -133,10 +131,7 @@ class Write:
         if self.parts is not None:
             return (yield from self._send_parts(self.parts, when))
         options = {"when": when, "metadata": self.metadata}
-        try:
-            outcome: Sent = yield Call("put", (self.path, self.body.data), options)
-        except NeverSent as error:
-            return NotSent(error)
+        outcome: Sent = yield Call("put", (self.path, self.body.data), options)
         return outcome
 
     def _send_parts(self, parts: "Parts", when: Condition | None) -> "Steps[Sent]":
