@@ -6,6 +6,7 @@ table. `docs/write_dataset.md` goes through the arguments.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any, get_args
 
@@ -41,6 +42,7 @@ from atomic_manifest.ops.write_dataset import (
 )
 from atomic_manifest.progress import watch
 from atomic_manifest.staging import (
+    Incoming,
     SchemaMode,
     WriteRequest,
     check_partitioning,
@@ -143,11 +145,11 @@ def write_dataset(
     )
     coerce = truncates_timestamps(file_options)
     schema = None if schema is None else schema_of(schema)
-    source = open_source(data, schema=schema, coerce_timestamps=coerce)
-    reader = source if schema is None else conform(source, schema, coerce_timestamps=coerce)
-    columns = partition_columns(partitioning, partitioning_flavor, reader.schema)
-    bounded = _bounded(reader, columns, max_partitions)
     store = open_store(base_dir, storage_options, filesystem=filesystem, env=env)
+    handle = _existing(store, env)
+    rows = _rows(data, schema, handle, schema_mode, coerce=coerce)
+    columns = partition_columns(partitioning, partitioning_flavor, rows.reader.schema)
+    rows = replace(rows, reader=_bounded(rows.reader, columns, max_partitions))
     written: list[WrittenFile] = []
     request = WriteRequest(
         options=options,
@@ -157,7 +159,12 @@ def write_dataset(
         on_written=written.extend,
         watch=watcher,
     )
-    result = _write(store, bounded, columns, request, existing_data_behavior, schema_mode, env)
+    if handle is None:
+        plan = plan_of(existing_data_behavior, partitioned=bool(columns))
+        spec = TableSpec(of_rows(rows.schema, columns), columns, remembered(rows.schema))
+        result = write_first(store, spec, rows.reader, request, plan, env=env, budget=Budget())
+    else:
+        result = _write(handle, rows, columns, request, existing_data_behavior)
     if file_visitor is not None:
         for file in written:
             file.footer.set_file_path(file.path)
@@ -166,31 +173,47 @@ def write_dataset(
     return result
 
 
+def _existing(store: ObjectStore, env: Env) -> Handle | None:
+    try:
+        return Handle(store, load(store), env, Budget())
+    except TableNotFound:
+        return None
+
+
+def _rows(
+    data: Any,
+    schema: pa.Schema | None,
+    handle: Handle | None,
+    mode: SchemaMode | None,
+    *,
+    coerce: bool,
+) -> Incoming:
+    """The data; the elements of an iterable as `schema` or else the table, if there is one, wants them."""
+    if schema is not None:
+        given = open_source(data, schema=schema, coerce_timestamps=coerce)
+        data = conform(given, schema, coerce_timestamps=coerce)
+    if handle is not None:
+        snapshot = handle.writable()
+        return incoming(data, snapshot, handle.env, schema_mode=mode, coerce_timestamps=coerce)
+    reader = open_source(data, coerce_timestamps=coerce)
+    return Incoming(reader, reader.schema, grown=False)
+
+
 def _write(
-    store: ObjectStore,
-    reader: pa.RecordBatchReader,
+    handle: Handle,
+    rows: Incoming,
     columns: tuple[str, ...],
     request: WriteRequest,
     behavior: ExistingDataBehavior,
-    schema_mode: SchemaMode | None,
-    env: Env,
 ) -> CommitResult:
     plan = plan_of(behavior, partitioned=bool(columns))
-    budget = Budget()
-    try:
-        handle = Handle(store, load(store), env, budget)
-    except TableNotFound:
-        kept = of_rows(reader.schema, columns)
-        spec = TableSpec(kept, columns, remembered(reader.schema))
-        return write_first(store, spec, reader, request, plan, env=env, budget=budget)
-    snapshot = handle.writable()
+    snapshot = handle.snapshot
     check_partitioning(snapshot, columns)
     if behavior == "error":
         check_empty(snapshot)
-    rows = incoming(reader, snapshot, env, schema_mode=schema_mode)
     staged = stage(
-        store,
-        env,
+        handle.store,
+        handle.env,
         rows.reader,
         schema=rows.schema,
         partition_by=snapshot.partition_columns,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -57,3 +58,43 @@ def test_digits_of_every_frame_are_dropped_if_asked_for(
     epoch = dt.datetime(1970, 1, 1)
     wanted = [moment] * exists + [epoch + dt.timedelta(microseconds=1), epoch]
     assert am.read_table(url)["t"].to_pylist() == wanted
+
+
+@pytest.mark.parametrize("schema_mode", [None, "merge"])
+def test_write_dataset_goes_by_the_table_and_not_by_the_first_frame(
+    url: str, schema_mode: str | None
+) -> None:
+    am.append(url, pa.table({"a": [0.5], "b": ["x"], "p": ["z"]}), partition_by=["p"])
+    frames = [
+        pd.DataFrame({"a": [1], "b": [None], "p": ["z"]}),
+        pd.DataFrame({"p": ["y"], "b": ["w"], "a": [7.5]}),
+        pd.DataFrame({"a": [None], "p": ["y"]}),
+    ]
+    am.write_dataset(
+        iter(frames),
+        url,
+        partitioning=["p"],
+        existing_data_behavior="delete_matching",
+        schema_mode=schema_mode,
+    )
+    rows = am.read_table(url).sort_by([("p", "ascending"), ("b", "ascending")]).to_pylist()
+    assert rows == [
+        {"a": 7.5, "b": "w", "p": "y"},
+        {"a": None, "b": None, "p": "y"},
+        {"a": 1.0, "b": None, "p": "z"},
+    ]
+
+
+def test_write_dataset_adds_new_columns_of_the_first_frame_for_all(url: str) -> None:
+    am.append(url, A)
+    am.write_dataset(
+        iter([AB, A, AB]), url, existing_data_behavior="delete_matching", schema_mode="merge"
+    )
+    assert am.read_table(url)["b"].to_pylist() == ["x", None, "x"]
+
+
+@pytest.mark.parametrize("behavior", ["delete_matching", "overwrite_or_ignore"])
+def test_write_dataset_of_no_frames_leaves_a_table_as_it_is(url: str, behavior: Any) -> None:
+    am.append(url, A)
+    result = am.write_dataset(iter([]), url, existing_data_behavior=behavior)
+    assert (result.version, result.rows, am.read_table(url)) == (0, 0, A)
