@@ -169,3 +169,25 @@ def test_statistics_of_many_row_groups_know_of_nan_in_one(tmp_path: Path) -> Non
     am.append(tmp_path, rows, options=WriteOptions(max_rows_per_group=5))
     stats = json.loads(am.Table.open(tmp_path).files()["stats"][0].as_py())
     assert (stats["minValues"], stats["maxValues"]) == ({"y": 0.0}, {"y": 3.0})
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+@pytest.mark.parametrize(
+    "numbers", [[-0.0, 0.0, 1.0, NAN, None], [0.0, -0.0], [None, -0.0, 2.0, 0.0]]
+)
+def test_partitions_of_both_zeros_are_two(
+    tmp_path: Path, kind: pa.DataType, numbers: list[float | None]
+) -> None:
+    rows = pa.table({"x": pa.array(numbers, kind), "id": range(len(numbers))})
+    am.append(tmp_path, rows, partition_by=["x"])
+    table = am.Table.open(tmp_path)
+    for values in ([0.0], [-0.0], [0.0, 1.0], [-0.0, 1.0], [-0.0, 0.0]):
+        among = X.isin(pa.array(values, kind))
+        for kept in (among, ~among, X == 0.0, X != 0.0):
+            dataset = table.to_dataset().to_table(filter=kept)
+            stream = table.to_batches(filter=kept).read_all()
+            for read in (table.to_arrow(filter=kept), dataset, stream):
+                found = sorted(read["id"].to_pylist())
+                assert found == rows.filter(kept)["id"].to_pylist(), kept
+    written = {row["id"]: str(row["x"]) for row in table.to_arrow().to_pylist()}
+    assert written == {row["id"]: str(row["x"]) for row in rows.to_pylist()}

@@ -186,4 +186,11 @@ def _scalar(field: pa.Field, value: str | None, version: int) -> pa.Scalar:
 
 def _equals(name: str, scalar: pa.Scalar) -> pc.Expression:
     column = pc.field(name)
-    return column == scalar if scalar.is_valid else column.is_null()
+    if not scalar.is_valid:
+        return column.is_null()
+    if pa.types.is_floating(scalar.type) and str(scalar) == "-0.0":
+        # Datasets prune all partitions that guarantee the same by one of them, and take both zeros of
+        # a type for the same.
+        is_double = pa.types.is_float64(scalar.type)
+        scalar = pa.scalar(-0.0, pa.float32() if is_double else pa.float64())
+    return column == scalar
