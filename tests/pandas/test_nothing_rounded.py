@@ -179,3 +179,21 @@ def test_columns_that_a_merge_adds_are_remembered(url, first):
         "at": "datetime64[us, Europe/Berlin]",
     }
     assert am.pandas.read_table(url)["c"].tolist()[1] == "x"
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "UInt64", "int64[pyarrow]"])
+def test_integers_of_an_index_of_a_nullable_dtype_are_not_rounded(url, dtype):
+    index = pd.MultiIndex.from_arrays(
+        [pd.array([2**53 + 1, None], dtype=dtype), ["x", "y"]], names=["id", "part"]
+    )
+    for number, levels in enumerate((index.droplevel("part"), index)):
+        frame = pd.DataFrame({"a": [1, 2]}, index=levels)
+        frame.atomic.append(f"{url}-{number}")
+        for read in (
+            am.Table.open(f"{url}-{number}").to_pandas(),
+            am.pandas.read_table(f"{url}-{number}"),
+        ):
+            values = read.index.get_level_values("id")
+            assert (values[0], values.isna().tolist()) == (2**53 + 1, [False, True])
+            assert values.dtype == dtype
+            assert read.columns.tolist() == ["a"]

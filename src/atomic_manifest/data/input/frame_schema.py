@@ -132,9 +132,9 @@ def to_frame(table: pa.Table, configuration: Mapping[str, str], options: Mapping
     if options.get("ignore_metadata"):
         types_ = {table.schema.field(name).type for name in rounding}
         own |= {type_: pandas.api.types.pandas_dtype(_NULLABLE[type_]) for type_ in types_}
-    # Arrow would make a level of the index of floats again.
+    # Arrow would make a level of the index of floats again, whatever its dtype.
     levels = [] if options.get("ignore_metadata") else list(_facts(table.schema)[0])
-    levels = levels if set(levels) & set(rounding) else []
+    levels = levels if any(map(_rounds, table.select(levels).columns)) else []
     if not options.get("ignore_metadata"):
         table = _with_nullable(table, rounding, without_index=bool(levels))
     frame = table.to_pandas(**_mapping(options, own))
@@ -171,11 +171,13 @@ def _integers_that_round(table: pa.Table) -> list[str]:
     return [
         field.name
         for field, column in zip(table.schema, table.columns, strict=True)
-        if field.type in _NULLABLE
-        and column.null_count
-        and _is_of_numpy(columns.get(field.name))
-        and _outdoes_floats(column)
+        if _is_of_numpy(columns.get(field.name)) and _rounds(column)
     ]
+
+
+def _rounds(column: pa.ChunkedArray) -> bool:
+    """Whether floats, which have NaN for the nulls, would be other numbers."""
+    return column.type in _NULLABLE and bool(column.null_count) and _outdoes_floats(column)
 
 
 def _is_of_numpy(described: Mapping[str, Any] | None) -> bool:
@@ -184,7 +186,7 @@ def _is_of_numpy(described: Mapping[str, Any] | None) -> bool:
 
 def _with_nullable(table: pa.Table, names: Sequence[str], *, without_index: bool) -> pa.Table:
     """With metadata that makes pandas take nullable dtypes for these columns."""
-    if not names:
+    if not names and not without_index:
         return table
     index, columns = _facts(table.schema)
     for name in names:
