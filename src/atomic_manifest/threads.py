@@ -4,7 +4,7 @@ Python starts none any more once the main thread has ended, although other threa
 run on; and a system has only so many. Work is then done at once by the thread that hands it over: it
 takes longer, and gives the same. Everything that needs a thread in this library gets it here.
 
-ThreadPool carry the context variables of who hands over the work.
+Threads carry the context variables of the caller that hands over the work.
 
 Error semantics: what work raises comes out where its result is asked for. An interrupt is raised at once.
 """
@@ -158,7 +158,7 @@ def in_parallel(
         name: See `ThreadPool`.
         work: Done once for each, several at the same time.
         things: All of them are handed over at once.
-        most: ThreadPool.
+        most: How many threads at most.
 
     Raises:
         BaseException: What `work` raised first, by the order of things.
