@@ -9,9 +9,11 @@ from benchmarks.__main__ import app
 from benchmarks.append import measure, quantile
 
 
-def test_append_to_a_table_with_files_is_two_requests_of_ours():
+def test_append_to_a_table_with_files_is_two_requests_of_ours_in_sequence():
     summaries = measure(["atomic_manifest", "deltalake"], commits=2, files=20)
-    assert summaries["atomic_manifest"].requests_per_commit == {"PUT data": 1, "PUT log": 1}
+    ours = dict(summaries["atomic_manifest"].requests_per_commit)
+    assert ours.pop("GET log", 0) <= 1  # beside the upload: whether the table is still the same
+    assert ours == {"PUT data": 1, "PUT log": 1}
     assert summaries["deltalake"].requests_per_commit["PUT log"] == 1
 
 
