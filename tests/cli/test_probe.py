@@ -29,7 +29,7 @@ def test_safe_store_exits_with_0_and_shows_every_check(tmp_path):
     result = run(str(tmp_path), "--rounds", "2")
     assert result.exit_code == 0, result.output
     for check, _ in Capabilities(endpoint="", source="").findings():
-        if "header" not in check:
+        if "header" not in check and check != "bulk_delete":  # of services alone
             assert check in result.output
     assert "Safe for tables" in result.output
 

@@ -19,7 +19,8 @@ def table() -> am.Table:
         {"p": pa.repeat("old", ROWS), "void": pa.nulls(ROWS), "x": range(ROWS), **columns}
     )
     options = am.WriteOptions(max_rows_per_group=ROWS // 4)
-    am.append(url, old, partition_by=["p"], options=options)
+    am.Table.create(url, old.schema, partition_by=["p"])  # `void` is left out where rows decide
+    am.append(url, old, options=options)
     am.append(url, pa.table({"p": ["new"], "x": [ROWS], "new": ["a"]}), schema_mode="merge")
     return am.Table.open(url)
 
