@@ -94,7 +94,7 @@ ENTRY_REQUESTS = {
     "oss": ["PutObject"],
     "cos": ["PutObject"],
     "upload": ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"],
-    "copy": ["PutObject", "HeadObject", "CopyObject", "DeleteObjects"],
+    "copy": ["PutObject", "HeadObject", "CopyObject", "DeleteObject"],
 }
 
 
@@ -128,7 +128,7 @@ def test_a_fault_at_any_request_loses_and_duplicates_nothing(one_mechanism, kind
         server.inject({"kind": kind, "method": "PUT" if kind == "409" else "", "skip": skip})
         result = table.append(one_row(skip))
         was_hit = bool(server.stats()["faults"])
-        deletions = [status for what, _, status in server.requests() if what == "DeleteObjects"]
+        deletions = [status for what, _, status in server.requests() if what == "DeleteObject"]
         server.reset(keep_objects=True)
         after = am.Table.open(url, storage_options=options)
         assert after.to_arrow()["number"].to_pylist() == [skip], (kind, skip)
