@@ -44,7 +44,19 @@ class Interrupt:
 
 
 def interrupted(group, name, number):
-    """Commit in this thread, with an interrupt at that line; whether there was one."""
+    """Commit with an interrupt at that line; whether there was one.
+
+    In a thread of its own: what a tracer raises in a handler stays behind as the context of whatever the
+    thread raises later.
+    """
+    happened = []
+    thread = threading.Thread(target=lambda: happened.append(_interrupted(group, name, number)))
+    thread.start()
+    thread.join()
+    return happened[0]
+
+
+def _interrupted(group, name, number):
     plan = Planned(name)
     with Interrupt(number) as interrupt:
         try:
@@ -117,7 +129,7 @@ def test_an_interrupt_at_any_line_beside_others(place):
 
 
 def follow(group, first, place, threads):
-    """Once the main thread waits, or was interrupted, others queue, and the first one goes on."""
+    """Once the interrupted thread waits or has ended, others queue, and the first one goes on."""
     while len(group.group._queue) <= place and "interrupted" not in group.results:
         threading.Event().wait(0.0005)
     queued = len(group.group._queue)

@@ -10,7 +10,12 @@ import pytest
 from atomic_manifest import Table
 from atomic_manifest.forks import lock, reentrant_lock, renew
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork"),
+    # Other libraries that the process has loaded warn of every fork.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:lance is not fork-safe"),
+]
 
 UNDER_LOAD = """
 import os, signal, sys, threading, time, warnings
